@@ -1,0 +1,358 @@
+"""Local files, each opened for one call and checked by its descriptor.
+
+Owns reading, listing and stamping of ``file`` locations. An open, a check of the descriptor and a read cost about
+6 us, so no descriptor outlives a call: nothing to run out of, to leak into a fork, or to confuse with a file that
+took its number.
+
+Refuses everything but regular files (without waiting for the other end of a FIFO), and for a document's locations
+everything whose real path is not below its grant, or is below ``/proc`` or ``/sys``. What was checked is the
+descriptor that is read, so that exchanging a directory or a link in between gains nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Buffer, Iterable, Sequence
+from typing import Self
+
+from lazyzarr.access.counts import Counts
+from lazyzarr.access.policy import Grant, denied
+from lazyzarr.access.stamps import changed, compare, digest, needs_content
+from lazyzarr.access.url import from_user, plain_path, shown, to_path
+from lazyzarr.errors import (
+    LazyZarrError,
+    SourceDenied,
+    SourceMissing,
+    SourceProtocolError,
+    SourceUnavailable,
+    ViewLimitError,
+)
+from lazyzarr.ir.layout import Stamp
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_MOST_BUFFERS = 1024
+"""Buffers that one ``preadv`` takes on every POSIX system."""
+_PSEUDO = ("/proc/", "/sys/")
+_REFUSED = (errno.EACCES, errno.EPERM)
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE)
+_NOT_REGULAR = (errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP)
+_MALFORMED = (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
+
+
+class _Opened:
+    """An open file for the length of a ``with``; errors of the system leave it as ours."""
+
+    __slots__ = ("fd", "info", "url")
+
+    def __init__(self, url: str, fd: int) -> None:
+        self.url = url
+        self.fd = fd
+        self.info = os.fstat(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        os.close(self.fd)
+        if isinstance(error, OSError) and not isinstance(error, LazyZarrError):
+            raise failure(self.url, error) from error
+
+
+class LocalFiles:
+    """Reads local files; safe to use from several threads.
+
+    Every method takes the ``grant`` of the document that named the location, or None for the caller's own, and
+    raises `AccessDenied` (also for links that leave the grant), `SourceMissing` (also for a directory),
+    `SourceDenied`, `SourceUnavailable`, `SourceProtocolError` and, where it takes a stamp, `SourceChanged`.
+    """
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+        self._roots: dict[Grant, tuple[str, ...]] = {}
+
+    def read(
+        self,
+        url: str,
+        grant: Grant | None,
+        offset: int | None,
+        length: int | None,
+        expected: Stamp | None,
+    ) -> bytes:
+        """The bytes of a range; to the end where ``length`` is None."""
+        with self._open(url, grant) as file:
+            start = offset or 0
+            count = file.info.st_size - start if length is None else length
+            data = _exactly(file, start, count)
+            if expected is not None:
+                _check(file, expected)
+        self._counts.add(url, requests=1, moved=count)
+        return data
+
+    def read_ranges(
+        self,
+        url: str,
+        grant: Grant | None,
+        offsets: Sequence[int],
+        lengths: Sequence[int],
+        expected: Stamp | None,
+    ) -> list[memoryview]:
+        """The bytes of several ranges of one file."""
+        with self._open(url, grant) as file:
+            out = [
+                memoryview(_exactly(file, int(start), int(count)))
+                for start, count in zip(offsets, lengths, strict=True)
+            ]
+            if expected is not None:
+                _check(file, expected)
+        self._counts.add(url, requests=len(out), moved=sum(map(len, out)))
+        return out
+
+    def read_into(
+        self,
+        url: str,
+        grant: Grant | None,
+        offset: int,
+        buffers: Iterable[Buffer],
+        expected: Stamp | None,
+    ) -> None:
+        """Fill the buffers, one after the other, from ``offset`` on."""
+        views = [view.cast("B") for view in map(memoryview, buffers) if view.nbytes]
+        total = sum(map(len, views))
+        with self._open(url, grant) as file:
+            _within(file, offset, total)
+            _scatter(file, offset, views)
+            if expected is not None:
+                _check(file, expected)
+        self._counts.add(url, requests=1, moved=total)
+
+    def read_stamped(self, url: str, grant: Grant | None, limit: int | None) -> tuple[bytes, Stamp]:
+        """The whole file with the stamp of the descriptor it was read from, digest included."""
+        with self._open(url, grant) as file:
+            if limit is not None and file.info.st_size > limit:
+                raise ViewLimitError("document_bytes", file.info.st_size, limit, where=shown(url))
+            data = _exactly(file, 0, file.info.st_size)
+            found = stamp_of(file.info)
+            _check(file, found)
+        self._counts.add(url, requests=1, moved=len(data))
+        return data, Stamp(found.size, found.mtime_ns, found.inode, digest=digest(data))
+
+    def stat(self, url: str, grant: Grant | None) -> Stamp:
+        """Size, time and inode of the file."""
+        with self._open(url, grant) as file:
+            self._counts.add(url, requests=1)
+            return stamp_of(file.info)
+
+    def verify(self, url: str, grant: Grant | None, expected: Stamp) -> Stamp:
+        """Compare a file with a stamp, by content where only a digest can tell, and return what the file is now."""
+        with self._open(url, grant) as file:
+            _check(file, expected)
+        return stamp_of(file.info)
+
+    def is_still(self, url: str, accepted: Stamp) -> bool:
+        """Whether the file is the very one that `verify` accepted, without opening it."""
+        try:
+            info = os.stat(to_path(url))
+        except OSError:
+            return False  # `verify` opens it and says what is wrong
+        return (info.st_size, info.st_mtime_ns, info.st_ino) == (accepted.size, accepted.mtime_ns, accepted.inode)
+
+    def list_dir(self, url: str, grant: Grant | None) -> tuple[str, ...]:
+        """The names in a directory, sorted; directories are not marked."""
+        with self._open(url, grant, directory=True) as file:
+            names = os.listdir(file.fd)
+        self._counts.add(url, requests=1)
+        return tuple(sorted(names))
+
+    def _open(self, url: str, grant: Grant | None, *, directory: bool = False) -> _Opened:
+        path = _permitted_path(url, grant)
+        try:
+            fd = os.open(path, _FLAGS | os.O_DIRECTORY if directory else _FLAGS)
+        except OSError as error:
+            raise failure(url, error) from error
+        file = _Opened(url, fd)
+        try:
+            if not directory and not stat.S_ISREG(file.info.st_mode):
+                raise _not_regular(url, file.info)
+            if grant is not None:
+                self._confine(fd, path, url, grant)
+        except BaseException as error:
+            file.__exit__(type(error), error, None)
+            raise
+        return file
+
+    def _confine(self, fd: int, path: str, url: str, grant: Grant) -> None:
+        real = _real_path(fd, path)
+        roots = self._roots.get(grant, ())
+        if not _below(real, roots):
+            # Asked for the first time, or the tree was moved since.
+            roots = self._roots[grant] = tuple(_real_root(prefix) for prefix in grant.prefixes if _is_file(prefix))
+        if real.startswith(_PSEUDO):
+            raise denied(url, because="it leads to the kernel's own files, which are not data")
+        if not _below(real, roots):
+            raise denied(
+                from_user(real),
+                because=f"{shown(url)} leads there through a symbolic link",
+            )
+
+
+def stamp_of(info: os.stat_result) -> Stamp:
+    """What identifies a local file."""
+    return Stamp(info.st_size, info.st_mtime_ns, info.st_ino)
+
+
+def failure(url: str, error: OSError) -> LazyZarrError:
+    """Our error for an error of the operating system."""
+    place, text = shown(url), os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return SourceMissing(
+            "the file cannot be read because it is not there; a missing source is never read as fill; "
+            "restore it, or build the view again without it",
+            where=place,
+        )
+    if error.errno in _REFUSED:
+        return SourceDenied(
+            f"the file cannot be read ({text}); this process has no permission; change its mode or the user",
+            where=place,
+        )
+    if error.errno in _EXHAUSTED:
+        return SourceUnavailable(
+            f"the file cannot be opened ({text}); the process holds as many files as it may; "
+            "close some, or raise the limit (ulimit -n)",
+            where=place,
+        )
+    if error.errno in _NOT_REGULAR:
+        return SourceProtocolError(
+            f"the file cannot be read ({text}); it is a socket or a device; name a regular file",
+            reason="source-format",
+            where=place,
+        )
+    if error.errno in _MALFORMED:
+        return SourceProtocolError(
+            f"the file cannot be read ({text}); its path leads nowhere; correct it",
+            where=place,
+        )
+    return SourceUnavailable(
+        f"the file cannot be read ({text}); the storage failed; try again later",
+        where=place,
+    )
+
+
+def beyond(url: str, offset: int, length: int, size: int | None) -> SourceProtocolError:
+    """The error for a range that the object does not have."""
+    has = "fewer bytes" if size is None else f"{size} bytes"
+    return SourceProtocolError(
+        f"bytes {offset} to {offset + length} were asked for, the object has {has}; it is truncated or the "
+        "reference is wrong; restore the object, or build the view again",
+        reason="chunk-length",
+        where=shown(url),
+    )
+
+
+def _permitted_path(url: str, grant: Grant | None) -> str:
+    path = plain_path(url)
+    if grant is not None:
+        if path is None:
+            grant.check(url)
+        elif not grant.permits(url):
+            raise denied(url)
+    return to_path(url) if path is None else path
+
+
+def _within(file: _Opened, offset: int, length: int) -> None:
+    if offset < 0 or length < 0 or offset + length > file.info.st_size:
+        raise beyond(file.url, offset, length, file.info.st_size)
+
+
+def _exactly(file: _Opened, offset: int, length: int) -> bytes:
+    _within(file, offset, length)
+    data = os.pread(file.fd, length, offset)
+    if len(data) != length:
+        # One call moves at most 2 GiB, and fewer at the end of a file that shrank since it was opened.
+        whole = bytearray(length)
+        _scatter(file, offset, [memoryview(whole)])
+        return bytes(whole)
+    if not file.info.st_size and os.pread(file.fd, 1, 0):
+        raise SourceProtocolError(
+            "the file has content but says its size is 0; its length cannot be checked; copy it to a regular file",
+            reason="source-format",
+            where=shown(file.url),
+        )
+    return data
+
+
+def _scatter(file: _Opened, offset: int, views: list[memoryview]) -> None:
+    first = 0
+    while first < len(views):
+        got = os.preadv(file.fd, views[first : first + _MOST_BUFFERS], offset)
+        if not got:
+            raise beyond(
+                file.url,
+                offset,
+                sum(map(len, views[first:])),
+                os.fstat(file.fd).st_size,
+            )
+        offset += got
+        while got and got >= len(views[first]):
+            got -= len(views[first])
+            first += 1
+        if got:
+            views[first] = views[first][got:]
+
+
+def _check(file: _Opened, expected: Stamp) -> None:
+    """Compare with the stamp *after* reading, so that a change during the read is seen as well."""
+    before, after = file.info, os.fstat(file.fd)
+    if after.st_mtime_ns != before.st_mtime_ns or after.st_size != before.st_size:
+        raise changed(file.url, ("it was written to while it was read",))
+    if (
+        expected.size == after.st_size
+        and expected.mtime_ns == after.st_mtime_ns
+        and expected.inode in (None, after.st_ino)
+    ):
+        return
+    found = stamp_of(after)
+    if needs_content(expected, found):
+        content = _exactly(file, 0, after.st_size)
+        found = Stamp(found.size, found.mtime_ns, found.inode, digest=digest(content))
+    compare(file.url, expected, found)
+
+
+def _not_regular(url: str, info: os.stat_result) -> LazyZarrError:
+    if stat.S_ISDIR(info.st_mode):
+        return SourceMissing(
+            "the location cannot be read because it is a directory; there is no object under that name; "
+            "name a file, or the Zarr node in the directory",
+            where=shown(url),
+        )
+    return SourceProtocolError(
+        "the file cannot be read because it is a FIFO, a socket or a device; only regular files have a length that "
+        "can be checked; name a regular file",
+        reason="source-format",
+        where=shown(url),
+    )
+
+
+def _real_path(fd: int, path: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except FileNotFoundError:
+        pass  # this system has no /proc: resolve the path, and hold it against the descriptor
+    real = os.path.realpath(path)
+    if not os.path.samestat(os.stat(real), os.fstat(fd)):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return real
+
+
+def _is_file(prefix: str) -> bool:
+    return prefix.startswith("file://")
+
+
+def _real_root(prefix: str) -> str:
+    real = os.path.realpath(to_path(prefix))
+    return real if real.endswith("/") else f"{real}/"
+
+
+def _below(real: str, roots: tuple[str, ...]) -> bool:
+    return real.startswith(roots) or f"{real}/" in roots

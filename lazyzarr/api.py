@@ -1,0 +1,80 @@
+"""The functions of the package: what ``import lazyzarr as lz`` offers.
+
+Owns the signatures. Refuses logic of its own: opening, joining, reading and saving are elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from lazyzarr import numpy_protocol as _numpy_protocol
+from lazyzarr.combine import block, broadcast_to, concat, interleave, overlay, pad, stack
+from lazyzarr.document.decode import DEFAULT_LIMITS
+from lazyzarr.document.limits import Limits
+from lazyzarr.group import Group
+from lazyzarr.opening import Opening, Packing
+from lazyzarr.saving import save
+from lazyzarr.view import View, full
+
+
+def open(  # noqa: A001 the public name is open
+    place: Any,
+    variable: str | None = None,
+    *,
+    packing: Packing = "auto",
+    allow: Iterable[str | os.PathLike[str]] = (),
+    storage_options: Mapping[str, Mapping[str, Any]] | None = None,
+    verify: bool = True,
+    missing: Literal["error", "fill"] = "error",
+    limits: Limits = DEFAULT_LIMITS,
+) -> Any:
+    """Open a stored array, a saved view, a file or a group; metadata is read, chunks are not.
+
+    Parameters
+    ----------
+    place
+        A path or URL of a Zarr array, a Zarr group, a saved view, or an HDF5/NetCDF-4 file; a ``zarr.Array``,
+        ``zarr.Group`` or Zarr store; or a NumPy array, which is stored with the view when it is saved.
+    variable
+        Name of the array inside a file or a group.
+    packing
+        "auto": CF ``scale_factor``, ``add_offset`` and ``_FillValue`` of a file become a decode node, with the
+        values and type that xarray decodes to; "raw": stored integers, attributes kept.
+    allow
+        What a saved view may reference beside locations below its own parent directory.
+    storage_options
+        ``{prefix: options}`` for remote storage; never read from a document.
+    verify
+        False accepts sources that changed since they were referenced.
+    missing
+        What a virtual HDF5 dataset reads where a source file is not there.
+    limits
+        What a saved view may cost.
+
+    Returns
+    -------
+    View or Group
+
+    Raises
+    ------
+    SourceError, ViewError, AccessDenied, ExtraMissing
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> open(np.arange(4))[::-1].read()
+    array([3, 2, 1, 0])
+    """
+    opening = Opening(
+        allow=allow, storage_options=storage_options, packing=packing, verify=verify, missing=missing, limits=limits
+    )
+    return opening.open(place, variable)
+
+
+__all__ = [
+    *("Group", "Limits", "View", "block", "broadcast_to", "concat", "full", "interleave"),
+    *("open", "overlay", "pad", "save", "stack"),
+]
+assert _numpy_protocol.ARRAY_FUNCTIONS

@@ -1,0 +1,87 @@
+"""The class of a graph, worked out once, and whether a glance may work it out at all.
+
+Owns the memo and the bound on work: a repr of a view over very many sources must cost nothing, so it shows a
+class only where it is known or cheap. Refuses to decide what the classes are (`lazyzarr.lower.flatness`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import numpy as np
+
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.nodes import Overlay, Source, Take, Tiles, inputs_of
+from lazyzarr.lower.flatness import Flatness, flatness
+from lazyzarr.lower.fragments import fragments
+from lazyzarr.lower.lowering import lower
+
+MOST_INPUTS = 2_000
+MOST_CHUNKS = 20_000
+MOST_OVERLAID = 200
+
+
+def flatness_of(graph: Graph) -> Flatness:
+    """Class of a graph with its reasons; worked out once for each graph."""
+    if "flatness" not in graph.memo:
+        lowered = lower(graph)
+        graph.memo["flatness"] = flatness(lowered, fragments(lowered))
+    return cast(Flatness, graph.memo["flatness"])
+
+
+def glance(graph: Graph) -> Flatness | None:
+    """The class if it is known or takes little work to know, else None."""
+    if "flatness" in graph.memo or is_small(graph):
+        return flatness_of(graph)
+    return None
+
+
+def is_small(graph: Graph) -> bool:
+    """Whether lowering the graph is little work and loads no table that is kept in storage.
+
+    Examples
+    --------
+    >>> from lazyzarr.ir.nodes import Fill
+    >>> is_small(Graph([Fill((10**9,), "int8", 0)]))
+    True
+    """
+    if len(graph.nodes) > MOST_INPUTS or len(graph.arrays) > MOST_INPUTS:
+        return False
+    links = 0
+    chunks = 0
+    for node in graph.nodes:
+        links += len(inputs_of(node))
+        if isinstance(node, Source):
+            array = graph.arrays[node.array]
+            chunks += _chunks(array.shape, graph.layouts[array.layout].chunk_shape)
+        elif isinstance(node, Tiles):
+            if not _in_memory(graph, node.table):
+                return False
+            rows = graph.tables[node.table].rows
+            links += rows
+            chunk_shapes = (graph.layouts[k].chunk_shape for k in node.layouts)
+            chunks += rows * max(_chunks(node.shape, _fitted(shape, node)) for shape in chunk_shapes)
+        elif isinstance(node, Take):
+            if not _in_memory(graph, node.indices):
+                return False
+            chunks += graph.tables[node.indices].rows
+        elif isinstance(node, Overlay) and len(node.inputs) > MOST_OVERLAID:
+            return False
+        if links > MOST_INPUTS or chunks > MOST_CHUNKS:
+            return False
+    return True
+
+
+def _chunks(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> int:
+    return math.prod(-(-n // max(c, 1)) for n, c in zip(shape, chunk_shape, strict=True))
+
+
+def _fitted(chunk_shape: tuple[int, ...], node: Tiles) -> tuple[int, ...]:
+    if node.new_axis is None:
+        return chunk_shape
+    return (*chunk_shape[: node.new_axis], node.shape[node.new_axis], *chunk_shape[node.new_axis :])
+
+
+def _in_memory(graph: Graph, table: str) -> bool:
+    return all(isinstance(column, np.ndarray) for column in graph.tables[table].columns.values())

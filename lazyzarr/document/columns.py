@@ -1,0 +1,217 @@
+"""Columns that stay in storage until their rows are asked for: `LazyColumn`.
+
+Owns reading the chunks of a column that is a child array of a view, a small cache of decoded chunks, and the check
+of values against the bounds that the graph sets for them. Refuses missing chunks: a table is whole, and an absent
+chunk is an error, never fill.
+"""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections import OrderedDict
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from lazyzarr.access.session import Session
+from lazyzarr.access.url import child
+from lazyzarr.codecs.chain import compile_chain
+from lazyzarr.errors import SelectionError, ViewSchemaError
+from lazyzarr.ir.data_type import to_numpy
+from lazyzarr.ir.layout import Layout
+
+Array = np.ndarray[Any, np.dtype[Any]]
+CACHE_BYTES = 32 << 20
+
+
+class ChunkCache:
+    """Decoded chunks of the columns of one document, the least recently used forgotten first; thread-safe.
+
+    Examples
+    --------
+    >>> cache = ChunkCache(16)
+    >>> cache.put("a", np.zeros(2)), cache.put("b", np.zeros(1)), cache.get("a") is None
+    (None, None, True)
+    """
+
+    def __init__(self, most_bytes: int = CACHE_BYTES) -> None:
+        self.most_bytes = most_bytes
+        self._held: OrderedDict[str, Array] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Array | None:
+        """The chunk under a key, if it is still held."""
+        with self._lock:
+            found = self._held.get(key)
+            if found is not None:
+                self._held.move_to_end(key)
+            return found
+
+    def put(self, key: str, chunk: Array) -> None:
+        """Hold a chunk, and let others go."""
+        with self._lock:
+            before = self._held.pop(key, None)
+            self._bytes += chunk.nbytes - (0 if before is None else before.nbytes)
+            self._held[key] = chunk
+            while self._bytes > self.most_bytes and len(self._held) > 1:
+                _, gone = self._held.popitem(last=False)
+                self._bytes -= gone.nbytes
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ChunkCache, (self.most_bytes,)
+
+
+class Bounds(NamedTuple):
+    """What values a column may have."""
+
+    lowest: int
+    stop: int
+    where: str
+    """Place in the document that is named when a value is outside."""
+
+
+class LazyColumn:
+    """A column of a stored table; chunks are loaded when rows of them are asked for.
+
+    Parameters
+    ----------
+    url
+        Location of the child array.
+    shape
+        Of the whole column; chunks divide the first axis only.
+    layout
+        Data type, chunk shape and codecs of the child array.
+    session, grant
+        Who reads, and under which grant.
+    cache
+        Shared by the columns of a document.
+    """
+
+    __slots__ = ("_cache", "_chain", "_grant", "_layout", "_session", "_url", "bounds", "dtype", "shape")
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        shape: tuple[int, ...],
+        layout: Layout,
+        session: Session,
+        grant: str = "",
+        cache: ChunkCache | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self.shape = shape
+        self.dtype: np.dtype[Any] = to_numpy(layout.data_type)
+        self.bounds = bounds
+        self._url, self._layout, self._session, self._grant = url, layout, session, grant
+        self._cache = ChunkCache() if cache is None else cache
+        self._chain = compile_chain(layout)
+
+    def __getitem__(self, key: Any, /) -> Any:
+        if key is Ellipsis or (isinstance(key, tuple) and not key):
+            return self.__array__()[key]
+        if isinstance(key, tuple):
+            parts = cast(tuple[Any, ...], key)
+            rows = self[parts[0]]
+            behind = parts[1:] if isinstance(parts[0], int) else (slice(None), *parts[1:])
+            return rows[behind] if len(parts) > 1 else rows
+        if isinstance(key, slice):
+            return self._slice(cast("slice[Any, Any, Any]", key))
+        if isinstance(key, np.ndarray):
+            return self._gather(cast(Array, key).astype(np.int64, copy=False))
+        row = self._row(operator.index(key))
+        return self._slice(slice(row, row + 1))[0]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        whole = self._slice(slice(None)) if self.shape else self._chunk(0).reshape(())
+        return whole if dtype is None else whole.astype(dtype, copy=False)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (self._url, self.shape, self._layout, self._session, self._grant, self._cache, self.bounds)
+
+    def __repr__(self) -> str:
+        return f"LazyColumn({self._url!r}, shape={self.shape}, dtype={self.dtype})"
+
+    def _row(self, row: int) -> int:
+        length = self.shape[0] if self.shape else 0
+        if not -length <= row < length:
+            raise SelectionError(
+                f"row {row} is asked for; the column has {length}; ask for one of them", reason="index-bounds"
+            )
+        return row % length
+
+    def _slice(self, key: slice) -> Array:
+        start, stop, step = key.indices(self.shape[0])
+        if step != 1:
+            return self._gather(np.arange(start, stop, step))
+        size = self._layout.chunk_shape[0]
+        if stop <= start:
+            return np.empty((0, *self.shape[1:]), self.dtype)
+        first, last = start // size, (stop - 1) // size
+        if first == last:
+            return self._chunk(first)[start - first * size : stop - first * size]
+        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        for number in range(first, last + 1):
+            low, high = max(start, number * size), min(stop, (number + 1) * size)
+            out[low - start : high - start] = self._chunk(number)[low - number * size : high - number * size]
+        return out
+
+    def _gather(self, rows: Array) -> Array:
+        length = self.shape[0]
+        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        if not len(rows):
+            return out
+        self._row(int(rows.min()))
+        self._row(int(rows.max()))
+        rows = np.where(rows < 0, rows + length, rows)
+        size = self._layout.chunk_shape[0]
+        numbers = rows // size
+        for number in np.unique(numbers).tolist():
+            here = numbers == number
+            out[here] = self._chunk(number)[rows[here] - number * size]
+        return out
+
+    def _chunk(self, number: int) -> Array:
+        if 0 in self.shape[1:]:
+            return np.empty((self._layout.chunk_shape[0], *self.shape[1:]), self.dtype)
+        key = "c" + "".join(f"/{k}" for k in (number, *(0,) * (len(self.shape) - 1))) if self.shape else "c"
+        url = child(self._url, key)
+        found = self._cache.get(url)
+        if found is None:
+            found = self._chain.decode(memoryview(self._session.read(url, grant=self._grant)))
+            if self.shape:
+                found = found[: self.shape[0] - number * self._layout.chunk_shape[0]]
+            self._check(found)
+            if found.flags.writeable:
+                found.flags.writeable = False
+            self._cache.put(url, found)
+        return found
+
+    def _check(self, chunk: Array) -> None:
+        if self.bounds is None or not chunk.size:
+            return
+        low, high = chunk.min(), chunk.max()
+        if low < self.bounds.lowest or high >= self.bounds.stop:
+            raise ViewSchemaError(
+                f"the column has values {low}..{high}; the graph takes {self.bounds.lowest}..{self.bounds.stop - 1}; "
+                "save the view again",
+                reason="table-invalid",
+                where=self.bounds.where,
+            )
+
+
+def _restore(
+    url: str,
+    shape: tuple[int, ...],
+    layout: Layout,
+    session: Session,
+    grant: str,
+    cache: ChunkCache,
+    bounds: Bounds | None,
+) -> LazyColumn:
+    return LazyColumn(url, shape=shape, layout=layout, session=session, grant=grant, cache=cache, bounds=bounds)

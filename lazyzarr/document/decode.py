@@ -1,0 +1,256 @@
+"""From the text of a document to a graph: `decode`.
+
+Owns the way in, in an order that never does work for what is about to be refused: text, form, version and features,
+locations against the grant, costs against the limits, codec chains, invariants, the declared schema. No request is
+made. Refuses to trust what a document says about itself: names of tables are made anew, and values of rows that are
+not in the document get bounds that are checked when they are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from lazyzarr.access.session import Session
+from lazyzarr.codecs.chain import compile_chain
+from lazyzarr.document.columns import Bounds, ChunkCache, LazyColumn
+from lazyzarr.document.features import check_listed, features_of, knows
+from lazyzarr.document.limits import Limits, check_costs, check_rank
+from lazyzarr.document.locations import Resolver, document_url
+from lazyzarr.document.tables import TableReader
+from lazyzarr.document.wire import PREFIX, WireArray, WireGraph, WireSchema, parse_node
+from lazyzarr.errors import AccessDenied, LazyZarrError, ViewSchemaError
+from lazyzarr.ir import fill
+from lazyzarr.ir.data_type import msgspec_form
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.layout import Json, NamedConfig, Place, StoredArray
+from lazyzarr.ir.nodes import Node, Take, Tiles
+from lazyzarr.ir.schema import Schema
+from lazyzarr.ir.tables import Table
+from lazyzarr.ir.validate import row_bounds, validate
+
+DEFAULT_LIMITS = Limits()
+
+
+class _RegularGrid(Struct, forbid_unknown_fields=True):
+    chunk_shape: tuple[Annotated[int, Meta(ge=1)], ...]
+
+
+class OpenedView(Struct, frozen=True):
+    """What a document says."""
+
+    graph: Graph
+    dims: tuple[str | None, ...] | None
+    attributes: dict[str, Json]
+    """The user's own."""
+    schema: Schema
+    grid: tuple[int, ...] | None
+    """Chunk shape that readers should align to."""
+    generation: str
+    """Digest of the text; `lazyzarr.document.publish` compares it to notice changes made by others."""
+
+
+def generation_of(text: bytes) -> str:
+    """The generation of a document: the digest of its text.
+
+    Examples
+    --------
+    >>> generation_of(b"{}")[:16]
+    'sha256:44136fa35'
+    """
+    return f"sha256:{hashlib.sha256(text).hexdigest()}"
+
+
+def decode(text: bytes, *, url: str, session: Session, limits: Limits = DEFAULT_LIMITS, grant: str = "") -> OpenedView:
+    """The view in the text of a ``zarr.json``.
+
+    Parameters
+    ----------
+    text
+        The whole object.
+    url
+        Location of the group, the directory in which the ``zarr.json`` is.
+    session
+        Reads tables when their rows are asked for; not used before.
+    limits
+        What the document may cost.
+    grant
+        Name of the session's grant under which the document is read; ``""`` trusts it.
+
+    Raises
+    ------
+    ViewError
+        The text is no valid document; the place is a JSON path.
+    AccessDenied
+        The document references a location that the grant does not permit.
+
+    Examples
+    --------
+    >>> from lazyzarr.document.encode import encode
+    >>> from lazyzarr.ir.nodes import Fill
+    >>> view = encode(Graph([Fill((2,), "int8", 0)]), base_url="file:///d/v.zarr")
+    >>> decode(view.document, url="file:///d/v.zarr", session=Session()).schema.shape
+    (2,)
+    """
+    node = parse_node(text, limits, knows=knows)
+    document = node.document
+    try:
+        graph = _graph(document.graph, _reader(url, session, limits, grant))
+        check_listed(features_of(graph.nodes, graph.layouts), document.requires, f"{PREFIX}.requires")
+        check_costs(graph, limits)
+        _check_chains(graph)
+        schemas = validate(graph)
+        check_rank([schema.shape for schema in schemas], limits)
+        _check_declared(document.schema, schemas[-1])
+        _set_bounds(graph, schemas)
+        return OpenedView(
+            graph,
+            document.schema.dimension_names,
+            node.attributes,
+            schemas[-1],
+            _grid(document.grid, len(schemas[-1].shape)),
+            generation_of(text),
+        )
+    except AccessDenied:
+        raise
+    except LazyZarrError as error:
+        error.where = _path(error.where)
+        raise
+
+
+def _path(where: str | None) -> str:
+    """Places inside a graph become JSON paths; locations stay what they are."""
+    if where is None:
+        return PREFIX
+    return f"{PREFIX}.graph.{where}" if where.startswith(("nodes", "arrays", "layouts", "tables")) else where
+
+
+def _reader(url: str, session: Session, limits: Limits, grant: str) -> TableReader:
+    def check(location: str) -> None:
+        limits.check("url_characters", len(location))
+        if grant:
+            session.grants[grant].check(location)
+
+    return TableReader(url, Resolver(document_url(url)), session, grant, ChunkCache(), limits, check)
+
+
+def _graph(wire: WireGraph, reader: TableReader) -> Graph:
+    arrays = [_array(array, reader, f"arrays[{position}]") for position, array in enumerate(wire.arrays)]
+    located = {node.table for node in wire.nodes if isinstance(node, Tiles)}
+    tables: dict[str, Table] = {}
+    names: dict[str, str] = {}
+    for name, table in wire.tables.items():
+        made = reader.table(table, f"tables.{name}", located=name in located)
+        names[name] = made.name
+        tables[made.name] = made
+    renamed = [_renamed_array(array, names) for array in arrays]
+    return Graph([_renamed(node, names) for node in wire.nodes], layouts=wire.layouts, arrays=renamed, tables=tables)
+
+
+def _array(wire: WireArray, reader: TableReader, where: str) -> StoredArray:
+    return StoredArray(
+        wire.layout,
+        wire.shape,
+        location=None if wire.location is None else _location(wire.location, reader, f"{where}.location"),
+        refs=wire.refs,
+        refs_first=wire.refs_first,
+        values=wire.values,
+        stamp=wire.stamp,
+        variants=wire.variants,
+        places=tuple(
+            Place(_location(place.location, reader, f"{where}.places[{number}]"), place.stamp)
+            for number, place in enumerate(wire.places)
+        ),
+        grant=reader.grant,
+    )
+
+
+def _location(text: str, reader: TableReader, where: str) -> str:
+    try:
+        location = reader.resolver(text)
+        reader.check(location)
+    except AccessDenied:
+        raise
+    except LazyZarrError as error:
+        error.where = where
+        raise
+    return location
+
+
+def _renamed(node: Node, names: Mapping[str, str]) -> Node:
+    """The node with tables by the names they have in memory; names that are not there stay, and are refused later."""
+    if isinstance(node, Take):
+        return msgspec.structs.replace(node, indices=names.get(node.indices, node.indices))
+    if isinstance(node, Tiles):
+        refs = None if node.refs is None else names.get(node.refs, node.refs)
+        return msgspec.structs.replace(node, table=names.get(node.table, node.table), refs=refs)
+    return node
+
+
+def _renamed_array(array: StoredArray, names: Mapping[str, str]) -> StoredArray:
+    if array.refs is None and array.values is None:
+        return array
+    new: dict[str, Any] = {
+        member: names.get(name, name)
+        for member, name in (("refs", array.refs), ("values", array.values))
+        if name is not None
+    }
+    return msgspec.structs.replace(array, **new)
+
+
+def _check_chains(graph: Graph) -> None:
+    """Compile every chain, which checks names, places and configurations of codecs without reading anything."""
+    for position, layout in enumerate(graph.layouts):
+        try:
+            compile_chain(layout)
+        except LazyZarrError as error:
+            error.where = f"layouts[{position}].codecs"
+            raise
+
+
+def _check_declared(declared: WireSchema, found: Schema) -> None:
+    wrong: list[str] = []
+    if declared.shape != found.shape:
+        wrong.append(f"shape {list(declared.shape)} is declared, the graph has {list(found.shape)}")
+    if msgspec_form(declared.data_type) != msgspec_form(found.data_type):
+        wrong.append(f"data type {declared.data_type} is declared, the graph has {found.data_type}")
+    elif not fill.same(declared.fill_value, found.fill_value, found.data_type):
+        wrong.append(f"fill value {declared.fill_value!r} is declared, the graph has {found.fill_value!r}")
+    names = declared.dimension_names
+    if names is not None and len(names) != len(found.shape):
+        wrong.append(f"{len(names)} dimension names for rank {len(found.shape)}")
+    if wrong:
+        raise ViewSchemaError(
+            f"the declared schema is not that of the graph: {'; '.join(wrong)}; save the view again",
+            reason="document-schema",
+            where=f"{PREFIX}.schema",
+        )
+
+
+def _grid(grid: NamedConfig | None, rank: int) -> tuple[int, ...] | None:
+    if grid is None:
+        return None
+    try:
+        shape = msgspec.convert(grid.configuration, _RegularGrid).chunk_shape
+    except msgspec.ValidationError:
+        shape = ()
+    if grid.name != "regular" or len(shape) != rank:
+        raise ViewSchemaError(
+            "the grid is not a regular grid of the rank of the view; it is advice for readers; leave it out",
+            where=f"{PREFIX}.grid",
+        )
+    return shape
+
+
+def _set_bounds(graph: Graph, schemas: tuple[Schema, ...]) -> None:
+    """Rows that are read later have to fit the graph as well; the tightest bounds of all uses hold."""
+    for table, name, lowest, stop in row_bounds(graph, schemas):
+        column = graph.tables[table][name]
+        if isinstance(column, LazyColumn):
+            held = column.bounds
+            stop = stop if held is None else min(stop, held.stop)
+            column.bounds = Bounds(lowest, stop, f"{PREFIX}.graph.tables.{table}.{name}")

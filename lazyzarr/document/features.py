@@ -1,0 +1,85 @@
+"""Which features a document uses beyond the plainest ones, and whether this reader has them.
+
+Owns the meaning of ``requires``: node kinds beyond sources joined, cut and turned, and codecs that the
+specification of lazyzarr defines. Refuses documents that use a feature they do not list, since an older reader
+would not be warned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+import msgspec
+
+from lazyzarr.codecs import registry
+from lazyzarr.errors import ViewSchemaError
+from lazyzarr.ir.layout import Layout, NamedConfig
+from lazyzarr.ir.nodes import NODE_KINDS, Decode, Node, name_of
+
+PLAIN = frozenset(("source", "fill", "index", "transpose", "concat", "stack"))
+"""Node kinds that every reader has."""
+NODE_FEATURES = frozenset(str(kind.__struct_config__.tag) for kind in NODE_KINDS) - PLAIN
+OWN_CODECS = "lazyzarr."
+"""Names of codecs that our specification defines begin with this."""
+
+
+def features_of(nodes: Iterable[Node], layouts: Iterable[Layout]) -> tuple[str, ...]:
+    """Features that a graph uses, sorted.
+
+    Examples
+    --------
+    >>> from lazyzarr.ir.nodes import Source, Take
+    >>> features_of([Source(0), Take(0, 0, "t")], [])
+    ('take',)
+    """
+    found: set[str] = set()
+    for node in nodes:
+        found.add(name_of(node))
+        if isinstance(node, Decode):
+            found.update(_names(node.codecs))
+    for layout in layouts:
+        found.update(_names(layout.codecs))
+    return tuple(sorted(found - PLAIN))
+
+
+def knows(feature: str) -> bool:
+    """Whether this reader has a feature.
+
+    Examples
+    --------
+    >>> knows("take"), knows("sort")
+    (True, False)
+    """
+    return feature in NODE_FEATURES or (feature.startswith(OWN_CODECS) and registry.is_known(feature))
+
+
+def check_listed(used: Iterable[str], listed: Iterable[str], where: str) -> None:
+    """Return if every used feature is listed.
+
+    Raises
+    ------
+    ViewSchemaError
+        ``document-requires``, naming the features.
+    """
+    missing = sorted(set(used) - set(listed))
+    if missing:
+        raise ViewSchemaError(
+            f"the document uses {', '.join(missing)[:200]} without listing it in requires; a reader without that "
+            "would not be warned; write the document again",
+            reason="document-requires",
+            where=where,
+        )
+
+
+def _names(codecs: Iterable[NamedConfig]) -> Iterator[str]:
+    for codec in codecs:
+        if codec.name.startswith(OWN_CODECS):
+            yield codec.name
+        for entry in cast(list[Any], codec.configuration.get("codecs") or []):
+            # A codec inside another; whether it is well formed is found out where the chain is compiled.
+            try:
+                inner = msgspec.convert(entry, NamedConfig)
+            except msgspec.ValidationError:
+                continue
+            yield from _names([inner])

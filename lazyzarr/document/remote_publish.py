@@ -1,0 +1,290 @@
+"""Putting a view in place in a bucket, or in a Zarr store object of the user.
+
+Owns publication where there are no directories: tables first, under names made from their content, then the document
+in one conditional request (``If-None-Match`` for a new one, ``If-Match`` over the one that was looked at). A reader
+sees the old document or the new one. Refuses to replace whole groups, which no sequence of requests does in one step,
+and stores that cannot put conditionally.
+
+Tables that no document names any more are left; the listing and deleting of others' objects is not ours to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from typing import Any, Protocol
+
+from lazyzarr.access.session import Session
+from lazyzarr.access.url import child, key_of, parse
+from lazyzarr.document.decode import generation_of
+from lazyzarr.document.encode import EncodedView
+from lazyzarr.document.ownership import examine_text
+from lazyzarr.document.plain_array import Content
+from lazyzarr.errors import ExtraMissing, LazyZarrError, SaveConflict, SaveError, SaveUnsupported
+
+_DOCUMENT = "zarr.json"
+_KIND = {"s3": "S3Store", "gs": "GCSStore", "az": "AzureStore"}
+
+
+class Target(Protocol):
+    """What publication needs of a place: four operations on objects by key."""
+
+    def get(self, key: str) -> tuple[bytes, Any] | None:
+        """Content and tag of an object, or None."""
+        ...
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object, whatever is there."""
+        ...
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object that is not there; False if it is."""
+        ...
+
+    def replace(self, key: str, data: bytes, tag: Any) -> bool:
+        """Write over the object with this tag; False if it is another one."""
+        ...
+
+
+def publish_remote(
+    url: str,
+    view: EncodedView | Mapping[str, Content],
+    *,
+    session: Session,
+    overwrite: bool = False,
+    expected: str | None = None,
+) -> None:
+    """Put a view, or the files of a new group, in place at a location in a bucket.
+
+    Parameters
+    ----------
+    url
+        Location (``s3``, ``gs`` or ``az``) of the group that the view will be.
+    view, overwrite, expected
+        As `lazyzarr.document.publish.publish`.
+    session
+        Has the options (credentials, endpoint) for the location.
+
+    Raises
+    ------
+    SaveConflict, SaveError, SaveUnsupported
+        As `lazyzarr.document.publish.publish`; also where the storage has no conditional requests.
+    ExtraMissing
+        obstore is not installed.
+    """
+    place = parse(url, trusted=True)
+    if place.scheme not in _KIND:
+        raise SaveUnsupported(
+            f"save: {place.scheme} locations are read only here; views are saved to local paths, "
+            f"{', '.join(_KIND)} and Zarr stores; save to one of them and copy",
+            where=url,
+        )
+    publish_to(_Bucket(place.scheme, place.authority, url, session), key_of(url), view, url, overwrite, expected)
+
+
+def publish_store(
+    store: Any,
+    path: str,
+    view: EncodedView | Mapping[str, Content],
+    *,
+    overwrite: bool = False,
+    expected: str | None = None,
+) -> None:
+    """Put a view, or the files of a new group, in place in a Zarr store object.
+
+    Zarr stores have no conditional replacement: of two savers over one view at the same instant, one is lost.
+
+    Parameters
+    ----------
+    store
+        A ``zarr.abc.store.Store`` that can be written to.
+    path
+        Key of the group in the store; ``""`` is its root.
+    view, overwrite, expected
+        As `publish_remote`.
+
+    Raises
+    ------
+    SaveConflict, SaveError, SaveUnsupported
+        As `publish_remote`.
+    """
+    if getattr(store, "read_only", False):
+        raise SaveUnsupported(f"save: the {type(store).__name__} is read only; open it for writing")
+    publish_to(_StoreObject(store), path.strip("/"), view, f"{type(store).__name__}:{path}", overwrite, expected)
+
+
+def publish_to(
+    target: Target,
+    prefix: str,
+    view: EncodedView | Mapping[str, Content],
+    where: str,
+    overwrite: bool,
+    expected: str | None,
+) -> None:
+    """Put files in place below a prefix: the document last, and on condition."""
+    files = view.files() if isinstance(view, EncodedView) else dict(view)
+    document = files.pop(_DOCUMENT)
+    key = f"{prefix}/{_DOCUMENT}" if prefix else _DOCUMENT
+    found = target.get(key)
+    if found is None and expected is not None:
+        raise _changed(where)
+    if found is not None:
+        _refuse(found[0], isinstance(view, EncodedView), where, overwrite, expected)
+    for name, content in files.items():
+        target.put(f"{prefix}/{name}" if prefix else name, _bytes(content))
+    if found is None:
+        if not target.create(key, _bytes(document)):
+            raise SaveConflict(
+                "save: someone else saved to the same place meanwhile; choose another name or pass overwrite=True",
+                where=where,
+            )
+    elif not target.replace(key, _bytes(document), found[1]):
+        raise _changed(where)
+
+
+def _refuse(text: bytes, is_view: bool, where: str, overwrite: bool, expected: str | None) -> None:
+    existing = examine_text(text)
+    if not overwrite and expected is None:
+        raise SaveConflict(
+            f"save: the target exists ({existing.what}); nothing is replaced unasked; "
+            "choose another name or pass overwrite=True",
+            where=where,
+        )
+    if existing.kind == "foreign":
+        raise SaveConflict(
+            f"save: the target is {existing.what}, which lazyzarr did not write; only views that lazyzarr saved are "
+            "replaced; remove it yourself or choose another name",
+            where=where,
+        )
+    if existing.kind != "view" or not is_view:
+        raise SaveUnsupported(
+            "save: a whole group in a bucket cannot be replaced in one step; save its views one by one, or the group "
+            "under a new name",
+            where=where,
+        )
+    if expected is not None and generation_of(text) != expected:
+        raise _changed(where)
+
+
+def _changed(where: str) -> SaveConflict:
+    return SaveConflict(
+        "save: the view was changed by someone else since it was opened; saving would lose that change; "
+        "open it again and repeat yours",
+        where=where,
+    )
+
+
+def _bytes(content: Content) -> bytes:
+    return content if isinstance(content, bytes) else content()
+
+
+class _Bucket:
+    """Objects of a bucket, by obstore."""
+
+    def __init__(self, scheme: str, bucket: str, url: str, session: Session) -> None:
+        try:
+            self._obstore: Any = import_module("obstore")
+            stores: Any = import_module("obstore.store")
+        except ImportError as error:
+            raise ExtraMissing(
+                "save: buckets are written with obstore, which is not installed; pip install 'lazyzarr[remote]'"
+            ) from error
+        self._errors: Any = import_module("obstore.exceptions")
+        prefixes = [prefix for prefix in session.options if child(url, _DOCUMENT).startswith(prefix)]
+        options: dict[str, Any] = dict(session.options[max(prefixes, key=len)]) if prefixes else {}
+        options.pop("deadline", None)
+        client = {
+            "allow_http": str(options.get("endpoint", "")).startswith("http://"),
+            **options.pop("client_options", {}),
+        }
+        self._where = url
+        self._store: Any = options.get("store") or getattr(stores, _KIND[scheme])(
+            bucket, client_options=client, **options
+        )
+
+    def get(self, key: str) -> tuple[bytes, Any] | None:
+        def read() -> tuple[bytes, Any] | None:
+            try:
+                result = self._obstore.get(self._store, key)
+            except FileNotFoundError:
+                return None
+            return bytes(result.bytes()), result.meta["e_tag"]
+
+        return self._done(read)
+
+    def put(self, key: str, data: bytes) -> None:
+        self._done(lambda: self._obstore.put(self._store, key, data))
+
+    def create(self, key: str, data: bytes) -> bool:
+        return self._conditional(lambda: self._obstore.put(self._store, key, data, mode="create"))
+
+    def replace(self, key: str, data: bytes, tag: Any) -> bool:
+        return self._conditional(lambda: self._obstore.put(self._store, key, data, mode={"e_tag": tag}))
+
+    def _conditional(self, call: Callable[[], Any]) -> bool:
+        def attempt() -> bool:
+            try:
+                call()
+            except (self._errors.AlreadyExistsError, self._errors.PreconditionError):
+                return False
+            return True
+
+        return self._done(attempt)
+
+    def _done[T](self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except (self._errors.NotImplementedError, self._errors.NotSupportedError) as error:
+            raise SaveUnsupported(
+                "save: the storage has no conditional requests, so that a view could be lost; save locally and copy",
+                where=self._where,
+            ) from error
+        except (self._errors.BaseError, FileNotFoundError) as error:
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]
+            raise SaveError(
+                f"save: the storage failed ({line[:200]}); what is there is whole: as it was before, or the new "
+                "one; check credentials and network, and save again",
+                where=self._where,
+            ) from error
+
+
+class _StoreObject:
+    """Keys of a Zarr store object; its coroutines run on an event loop of their own."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._buffer: Any = import_module("zarr.buffer").cpu
+
+    def get(self, key: str) -> tuple[bytes, Any] | None:
+        found = self._run(lambda: self._store.get(key, self._buffer.buffer_prototype))
+        return None if found is None else (found.to_bytes(), None)
+
+    def put(self, key: str, data: bytes) -> None:
+        self._run(lambda: self._store.set(key, self._buffer.Buffer.from_bytes(data)))
+
+    def create(self, key: str, data: bytes) -> bool:
+        self._run(lambda: self._store.set_if_not_exists(key, self._buffer.Buffer.from_bytes(data)))
+        found = self.get(key)
+        return found is not None and found[0] == data
+
+    def replace(self, key: str, data: bytes, tag: Any) -> bool:
+        self.put(key, data)
+        return True
+
+    def _run(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        async def awaited() -> Any:
+            return await call()
+
+        try:
+            with ThreadPoolExecutor(1) as thread:
+                return thread.submit(asyncio.run, awaited()).result()
+        except LazyZarrError:
+            raise
+        except Exception as error:
+            # A store raises what its client raises: there is no common class.
+            raise SaveError(
+                f"save: the {type(self._store).__name__} failed ({type(error).__name__}: {error}); what is there is "
+                "whole; check the store, and save again"
+            ) from error

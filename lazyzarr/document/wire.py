@@ -1,0 +1,270 @@
+"""The stored form of a view: the structs of the document, version 1, and parsing into them.
+
+Owns the wire form. A document is the attribute ``lazyzarr`` of a Zarr v3 group that names the convention; members
+are exactly those of the structs here, and node kinds exactly those of `lazyzarr.ir.nodes`. Refuses members, types,
+versions and features that are not known, each by name and place: whoever does not understand a view must not read
+numbers from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn, cast
+
+import msgspec
+from msgspec import Meta, Struct
+
+from lazyzarr.document.limits import Limits
+from lazyzarr.document.text import check_text, parse_error
+from lazyzarr.errors import UnsupportedFeature, ViewSchemaError
+from lazyzarr.ir.layout import Json, Layout, NamedConfig, Place, Stamp
+from lazyzarr.ir.nodes import Node
+
+VERSION = 1
+ATTRIBUTE = "lazyzarr"
+"""Attribute of the group that holds the document."""
+CONVENTIONS = "zarr_conventions"
+"""Attribute of the group that lists the conventions it follows."""
+CONVENTION = {
+    "uuid": "6f1c2b0e-7a54-4d0f-9b1e-2f4f0c6a8d53",
+    "name": "lazyzarr",
+    "schema_url": "https://github.com/lazyzarr/lazyzarr/blob/main/spec/schema/lazyzarr-1.schema.json",
+    "spec_url": "https://github.com/lazyzarr/lazyzarr/blob/main/spec/graph.md",
+    "description": "A lazy view of stored arrays; not readable as an array without lazyzarr.",
+}
+"""Our entry of that list; known by its uuid."""
+PREFIX = f"$.attributes.{ATTRIBUTE}"
+"""JSON path of the document in ``zarr.json``."""
+
+Natural = Annotated[int, Meta(ge=0)]
+Shape = tuple[Natural, ...]
+Name = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+Folder = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+
+
+class _Strict(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    pass
+
+
+class WireColumn(_Strict, frozen=True):
+    """One column of a table: its cells in ``data``, or in a child array when there is no ``data``."""
+
+    data_type: str | NamedConfig
+    shape: Shape
+    data: list[Json] | None = None
+    """Cells in C order, each in the JSON form of Zarr v3 fill values; text columns have one string per row."""
+    chunk_shape: Shape | None = None
+    """Of the child array, whose chunks all exist."""
+    codecs: tuple[NamedConfig, ...] | None = None
+    """Of the child array, in encoding order."""
+
+
+class WireTable(_Strict, frozen=True):
+    """Columns of one table, all inline or all child arrays of one group."""
+
+    columns: dict[Name, WireColumn]
+    folder: Folder | None = None
+    """The child arrays are ``tables/<folder>/<column>`` of the view's group."""
+
+
+class WireArray(_Strict, frozen=True):
+    """A stored array, as `lazyzarr.ir.layout.StoredArray` without what belongs to a reader."""
+
+    layout: Natural
+    shape: Shape
+    location: str | None = None
+    """URL, or a reference relative to the ``zarr.json`` of the view (RFC 3986)."""
+    refs: Name | None = None
+    refs_first: Natural = 0
+    values: Name | None = None
+    stamp: Stamp | None = None
+    variants: tuple[Natural, ...] = ()
+    places: tuple[Place, ...] = ()
+
+
+class WireGraph(_Strict, frozen=True):
+    """The graph; nodes name inputs, arrays and layouts by position, tables by name."""
+
+    nodes: tuple[Node, ...]
+    layouts: tuple[Layout, ...] = ()
+    arrays: tuple[WireArray, ...] = ()
+    tables: dict[Name, WireTable] = {}
+
+
+class WireSchema(_Strict, frozen=True):
+    """What the view is, so that nobody has to infer it; equal to what the graph infers to."""
+
+    shape: Shape
+    data_type: str | NamedConfig
+    fill_value: Json
+    dimension_names: tuple[str | None, ...] | None = None
+
+
+class MadeBy(_Strict, frozen=True):
+    """The software that wrote the document."""
+
+    software: str
+    version: str | None = None
+
+
+class Document(_Strict, frozen=True):
+    """A view, as stored."""
+
+    version: int
+    requires: tuple[str, ...]
+    """Features that a reader must have, sorted; see the list in the specification."""
+    schema: WireSchema
+    graph: WireGraph
+    grid: NamedConfig | None = None
+    """A chunk grid that readers should align to; advice, without meaning for values."""
+    made_by: MadeBy | None = None
+
+
+class ParsedNode(Struct, frozen=True):
+    """A Zarr v3 group that is a view: its document, and the user's attributes beside it."""
+
+    document: Document
+    attributes: dict[str, Json]
+
+
+class _Head(Struct):
+    """As much of any document as must be understood to refuse the rest of it properly."""
+
+    version: int
+    requires: tuple[str, ...]
+
+
+class _Group(Struct):
+    zarr_format: int
+    node_type: str
+    attributes: dict[str, msgspec.Raw] = {}
+
+
+class _MustUnderstand(Struct):
+    must_understand: bool
+
+
+_GROUP_MEMBERS = ("zarr_format", "node_type", "attributes", "consolidated_metadata")
+_group_decoder = msgspec.json.Decoder(_Group)
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_head_decoder = msgspec.json.Decoder(_Head)
+_document_decoder = msgspec.json.Decoder(Document)
+_PLACE = re.compile(r"(.*) - at `(key in )?\$(.*)`", re.DOTALL)
+
+
+def parse_node(text: bytes, limits: Limits, *, knows: Callable[[str], bool]) -> ParsedNode:
+    """The document in the text of a ``zarr.json``.
+
+    Parameters
+    ----------
+    text
+        The whole object.
+    limits
+        Compared before anything is parsed.
+    knows
+        Whether this reader has a feature.
+
+    Raises
+    ------
+    ViewSyntaxError, ViewLimitError
+        As `lazyzarr.document.text.check_text`.
+    ViewSchemaError
+        ``document-missing`` when this is no view; ``document-member`` for a member that is missing, unknown or of
+        the wrong type.
+    UnsupportedFeature
+        ``document-version``, ``document-requires`` or ``graph-node`` for what this reader does not know.
+    """
+    check_text(text, limits)
+    attributes = _attributes_of(text)
+    raw = attributes.pop(ATTRIBUTE, None)
+    if raw is None:
+        raise ViewSchemaError(
+            "the node is a Zarr group without a lazyzarr document; only groups that have one are views; "
+            "open it as a group",
+            reason="document-missing",
+            where="$.attributes",
+        )
+    head = _parse(_head_decoder, raw, PREFIX)
+    if head.version != VERSION:
+        raise UnsupportedFeature(
+            f"the document has version {head.version}; this reader knows version {VERSION}; update lazyzarr",
+            reason="document-version",
+            where=f"{PREFIX}.version",
+        )
+    missing = sorted({name for name in head.requires if not knows(name)})
+    if missing:
+        raise UnsupportedFeature(
+            f"the document requires {', '.join(name[:64] for name in missing[:8])}; this reader does not have that; "
+            "update lazyzarr, or register the codec",
+            where=f"{PREFIX}.requires",
+        )
+    document = _parse(_document_decoder, raw, PREFIX)
+    return ParsedNode(document, _users(attributes))
+
+
+def _attributes_of(text: bytes) -> dict[str, msgspec.Raw]:
+    group = _parse(_group_decoder, text, "$")
+    if group.zarr_format != 3 or group.node_type != "group":
+        raise ViewSchemaError(
+            f"the node is a Zarr v{group.zarr_format} {group.node_type[:64]}; a view is a Zarr v3 group; "
+            "open it as what it is",
+            reason="document-missing",
+            where="$",
+        )
+    for name, raw in _parse(_members_decoder, text, "$").items():
+        if name not in _GROUP_MEMBERS and not _optional(raw):
+            raise UnsupportedFeature(
+                f"the Zarr group has the member {name[:64]!r}; it is unknown and must be understood; update lazyzarr",
+                where=f"$.{name[:64]}",
+            )
+    return group.attributes
+
+
+def _optional(raw: msgspec.Raw) -> bool:
+    """Whether Zarr v3 lets a reader ignore the member."""
+    try:
+        return msgspec.json.decode(raw, type=_MustUnderstand).must_understand is False
+    except msgspec.ValidationError:
+        return False
+
+
+def _users(attributes: dict[str, msgspec.Raw]) -> dict[str, Json]:
+    """The attributes that are not ours."""
+    found: dict[str, Json] = {name: msgspec.json.decode(raw) for name, raw in attributes.items()}
+    conventions: Any = found.get(CONVENTIONS)
+    if isinstance(conventions, list):
+        others = [entry for entry in cast(list[Any], conventions) if not is_ours(entry)]
+        found[CONVENTIONS] = others
+        if not others:
+            del found[CONVENTIONS]
+    return found
+
+
+def is_ours(entry: Any) -> bool:
+    """Whether an entry of the list of conventions is ours."""
+    return isinstance(entry, dict) and cast(dict[str, Any], entry).get("uuid") == CONVENTION["uuid"]
+
+
+def _parse[T](decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw, prefix: str) -> T:
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError as error:
+        _refuse(error, prefix)
+    except msgspec.DecodeError as error:
+        raise parse_error(error) from None
+
+
+def _refuse(error: msgspec.ValidationError, prefix: str) -> NoReturn:
+    match = _PLACE.fullmatch(str(error))
+    text, where = (match[1], prefix + match[3]) if match else (str(error), prefix)
+    if where.endswith(".op") and text.startswith("Invalid value"):
+        raise UnsupportedFeature(
+            f"the node kind is {text.removeprefix('Invalid value ')[:80]}; it is not known here; update lazyzarr",
+            reason="graph-node",
+            where=where,
+        ) from None
+    raise ViewSchemaError(
+        f"the document does not have the form of version {VERSION}: {text[:200]}; write it again or correct it",
+        where=where,
+    ) from None

@@ -1,0 +1,163 @@
+"""Import an HDF5 or NetCDF-4 file: walk it once, describe every variable, decode nothing.
+
+Owns the walk over groups; a cycle ends at the link that closes it. What one variable is, is worked out in
+`hdf5_variable`. Refuses one variable at a time: what cannot be represented becomes an `Hdf5Refused` with its
+reason, and the rest of the file stays usable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from h5py import h5d, h5g, h5l, h5o
+
+from lazyzarr.errors import LazyZarrError, SourceChanged, SourceMissing, UnsupportedFeature
+from lazyzarr.formats import hdf5_attributes as attributes
+from lazyzarr.formats import hdf5_dimensions as dimensions
+from lazyzarr.formats.hdf5_file import File, Packing, opened
+from lazyzarr.formats.hdf5_links import MAX_HOPS, Elsewhere, links, resolve
+from lazyzarr.formats.hdf5_model import Allow, Hdf5Group, Hdf5Item, Hdf5Refused
+from lazyzarr.formats.hdf5_variable import describe, found
+
+@dataclass
+class _Tree:
+    """A group met on the walk, still open."""
+
+    name: str
+    obj: Any
+    scope: dimensions.Scope
+    children: dict[str, _Tree] = field(default_factory=dict)
+    linked: dict[str, Hdf5Item | Hdf5Group] = field(default_factory=dict)
+    """What needed no second look: refusals, and what was imported from other files."""
+
+
+def import_file(path: str, url: str, *, packing: Packing = "auto", allow_external: Allow | None = None) -> Hdf5Group:
+    """Describe every variable of a file.
+
+    Parameters
+    ----------
+    path
+        The file on this machine.
+    url
+        Where readers of the result will find it.
+    packing
+        ``"auto"`` turns the CF packing attributes into `Hdf5Array.decode`; ``"raw"`` leaves them alone.
+    allow_external
+        Which other files (external links, raw data files, sources of virtual datasets) may be used, by URL; by
+        default those below the directory of this file.
+
+    Raises
+    ------
+    SourceMissing, SourceDenied, SourceError
+        The file is not there, not readable, or not HDF5.
+    SourceChanged
+        The file was written to while it was parsed.
+    """
+    with opened(path, url, packing, allow_external) as file:
+        return _import_group(file, h5g.open(file.fid, b"/"), "", "/")
+
+
+def import_array(
+    path: str, url: str, name: str, *, packing: Packing = "auto", allow_external: Allow | None = None
+) -> Hdf5Item:
+    """Describe one variable, named by its path in the file; no other variable's chunk index is read.
+
+    Raises
+    ------
+    SourceMissing
+        The file is not there, or has no such variable.
+    """
+    with opened(path, url, packing, allow_external) as file:
+        item = _import_object(file, "/" + name.strip("/"))
+    if isinstance(item, Hdf5Group):
+        raise SourceMissing(f"{name!r} of {url} is a group, not an array; name an array below it")
+    return item
+
+
+def _import_object(file: File, inner: str) -> Hdf5Item | Hdf5Group:
+    obj = resolve(file, inner)
+    name = inner.rpartition("/")[2]
+    if isinstance(obj, Elsewhere):
+        return _import_elsewhere(file, obj, name)
+    if isinstance(obj, h5g.GroupID):
+        return _import_group(file, obj, name, inner)
+    one = found(file, obj, name, inner)
+    if one.hidden:  # NetCDF keeps a variable that is no coordinate, but is named like a dimension, under another name
+        name = dimensions.RENAMED + name
+        inner = f"{inner.rpartition('/')[0]}/{name}"
+        one = found(file, resolve(file, inner), name, inner)
+    axes = dimensions.declared(one)
+    if axes is None:
+        root = h5g.open(file.fid, b"/")
+        axes = _axes(root, _walk(file, root, "", "/", {})).get(inner)
+    return describe(file, one, axes)
+
+
+def _import_elsewhere(file: File, link: Elsewhere, name: str) -> Hdf5Item | Hdf5Group:
+    path, url = file.beside(link.filename)
+    step = (url, link.inner)
+    if step in file.trail or len(file.trail) >= MAX_HOPS:
+        raise UnsupportedFeature(
+            f"external link {name!r} leads back to {link.inner} of {url}; a cycle has no end; open that file itself",
+            reason="source-unsupported",
+        )
+    with opened(path, url, file.packing, file.allow, trail=(*file.trail, step)) as other:
+        return _import_object(other, link.inner)
+
+
+def _import_group(file: File, obj: Any, name: str, path: str) -> Hdf5Group:
+    tree = _walk(file, obj, name, path, {})
+    return _group(file, tree, _axes(obj, tree))
+
+
+def _axes(root: Any, tree: _Tree) -> dict[str, dimensions.Axes]:
+    return dimensions.axes(tree.scope, netcdf=b"_NCProperties" in attributes.names(root))
+
+
+def _group(file: File, tree: _Tree, named: dict[str, dimensions.Axes]) -> Hdf5Group:
+    arrays: dict[str, Hdf5Item] = {
+        one.variable: describe(file, one, named.get(one.path)) for one in tree.scope.datasets if not one.hidden
+    }
+    groups = {name: _group(file, child, named) for name, child in tree.children.items()}
+    for name, item in tree.linked.items():
+        if isinstance(item, Hdf5Group):
+            groups[name] = item
+        else:
+            arrays[name] = item
+    return Hdf5Group(
+        tree.name, attributes.plain(attributes.read_all(tree.obj, attributes.names(tree.obj))), groups, arrays
+    )
+
+
+def _walk(file: File, group: Any, name: str, path: str, above: dict[tuple[int, int], str]) -> _Tree:
+    tree = _Tree(name, group, dimensions.Scope(path))
+    info = h5o.get_info(group)
+    above = {**above, (info.fileno, info.addr): path}
+    for raw, kind in links(group):
+        child = attributes.text(raw)
+        inner = f"{path.rstrip('/')}/{child}"
+        try:
+            obj = h5o.open(group, raw) if kind == h5l.TYPE_HARD else resolve(file, inner)
+            if isinstance(obj, h5d.DatasetID):
+                tree.scope.datasets.append(found(file, obj, child, inner))
+            elif isinstance(obj, h5g.GroupID):
+                target = h5o.get_info(obj)
+                closes = above.get((target.fileno, target.addr))
+                if closes is not None:
+                    raise UnsupportedFeature(
+                        f"{inner} leads back to {closes}; a cycle has no end; open {closes} itself",
+                        reason="source-unsupported",
+                    )
+                tree.children[child] = _walk(file, obj, child, inner, above)
+                tree.scope.children.append(tree.children[child].scope)
+            elif isinstance(obj, Elsewhere):
+                tree.linked[child] = _import_elsewhere(file, obj, child)
+        except SourceChanged:
+            raise
+        except LazyZarrError as error:
+            tree.linked[child] = Hdf5Refused(child, error.reason, str(error))
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            text = f"{inner} of {file.url} cannot be opened; libhdf5 says: {error}; check the file with h5dump"
+            tree.linked[child] = Hdf5Refused(child, "source-format", text)
+    return tree

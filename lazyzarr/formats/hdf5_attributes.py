@@ -1,0 +1,133 @@
+"""HDF5 attributes as plain Python values.
+
+Owns reading attributes through the low-level interface (the high-level one costs five times as much, which
+dominates the import of many small files) and their JSON form. Numbers keep their NumPy type until the packing
+has been worked out, since the type of ``scale_factor`` decides the type of the result; `plain` drops it.
+Refuses attributes of types that have no JSON form, by name.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from h5py import h5a, h5r, h5t
+
+from lazyzarr.ir.layout import Json
+
+INTERNAL = frozenset(
+    (b"DIMENSION_LIST", b"REFERENCE_LIST", b"CLASS", b"NAME", b"_Netcdf4Dimid", b"_Netcdf4Coordinates",
+     b"_NCProperties", b"_nc3_strict")
+)  # fmt: skip
+"""How NetCDF-4 and the dimension scale convention keep their books; not part of the data."""
+
+
+def names(obj: Any) -> list[bytes]:
+    """Names of all attributes of an object."""
+    found: list[bytes] = []
+    if h5a.get_num_attrs(obj):
+        h5a.iterate(obj, found.append)
+    return found
+
+
+def read(obj: Any, attribute: bytes) -> Any:
+    """One attribute: text, a NumPy scalar, or an array or list; a single cell counts as a scalar."""
+    aid = h5a.open(obj, attribute)
+    tid = aid.get_type()
+    dtype, native = _memory_type(tid.encode())
+    nbytes = _nbytes(aid)
+    if native is None:
+        return _read_slow(obj, aid, dtype, nbytes // tid.get_size())
+    if nbytes == dtype.itemsize:
+        cell = np.empty(1, dtype)
+        aid.read(cell, tid)
+        return text(cell[0]) if dtype.kind == "S" else cell.astype(native, copy=False)[0]
+    if nbytes == 0:
+        return "" if dtype.kind == "S" else []
+    array = np.empty(aid.shape, dtype)
+    aid.read(array, tid)
+    return _texts(array) if dtype.kind == "S" else array.astype(native, copy=False)
+
+
+def _nbytes(aid: Any) -> int:
+    try:
+        return aid.get_storage_size()
+    except RuntimeError:
+        if aid.get_space().get_simple_extent_npoints() == 0:  # h5py takes the size 0 for a failure
+            return 0
+        raise
+
+
+def _read_slow(obj: Any, aid: Any, dtype: np.dtype[Any], cells: int) -> Any:
+    """Attributes that libhdf5 has to convert: variable-length text, references, compounds, enumerations."""
+    if cells == 0:
+        return "" if h5t.check_string_dtype(dtype) is not None else []
+    array = np.empty(aid.shape, dtype)
+    aid.read(array)
+    if h5t.check_ref_dtype(dtype) is not None:
+        array = np.array([h5r.get_name(one, obj) if one else b"" for one in array.ravel()], object).reshape(aid.shape)
+    if dtype.kind in "OS":
+        return _texts(array)
+    return array.ravel()[0] if cells == 1 else array
+
+
+def _texts(array: np.ndarray) -> Any:
+    cells = [text(one) if isinstance(one, bytes) else one for one in array.ravel().tolist()]
+    return cells[0] if len(cells) == 1 else np.array(cells, object).reshape(array.shape).tolist()
+
+
+def read_all(obj: Any, keys: list[bytes]) -> dict[str, Any]:
+    """All attributes of `keys` that are data, under their names."""
+    return {text(key): read(obj, key) for key in keys if key not in INTERNAL}
+
+
+def plain(attributes: Mapping[str, Any]) -> dict[str, Json]:
+    """Attributes as JSON values; NaN and infinities stay Python floats."""
+    return {key: _plain(value) for key, value in attributes.items()}
+
+
+def text(raw: bytes) -> str:
+    """Names and text are UTF-8; older files hold Latin-1, which every byte sequence is."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+@lru_cache(maxsize=1024)
+def _memory_type(encoding: bytes) -> tuple[np.dtype[Any], np.dtype[Any] | None]:
+    """NumPy type of an attribute, and its native form if the stored bytes are already NumPy's."""
+    tid = h5t.decode(encoding)
+    dtype = tid.dtype
+    if tid.get_class() in (h5t.INTEGER, h5t.FLOAT) and tid.get_size() == dtype.itemsize and _standard(tid):
+        return dtype, dtype.newbyteorder("=")
+    if tid.get_class() == h5t.STRING and dtype.kind == "S" and tid.get_strpad() != h5t.STR_SPACEPAD:
+        return np.dtype(f"S{tid.get_size()}"), np.dtype(f"S{tid.get_size()}")
+    return dtype, None
+
+
+def _standard(tid: Any) -> bool:
+    return tid.get_precision() == 8 * tid.get_size() and tid.get_offset() == 0 and tid.get_size() <= 8
+
+
+def _plain(value: Any) -> Json:
+    if isinstance(value, str) or value is None:
+        return value
+    if isinstance(value, bytes):
+        return text(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.void):
+        if value.dtype.names is None:
+            return base64.b64encode(value.tobytes()).decode()
+        return {name: _plain(value[name]) for name in value.dtype.names}
+    if isinstance(value, np.ndarray):
+        return [_plain(one) for one in value] if value.dtype.kind in "OVSmMc" else value.tolist()
+    if isinstance(value, np.complexfloating):
+        return [float(value.real), float(value.imag)]
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value

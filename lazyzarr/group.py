@@ -1,0 +1,72 @@
+"""Named views side by side: `Group`.
+
+Owns the mapping from names to views and groups, opened when they are asked for. Refuses to list what a storage
+cannot list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from lazyzarr.errors import LazyZarrError
+from lazyzarr.view import View
+
+Member = "View | Group"
+Opener = Callable[[], "View | Group"]
+
+
+class Group(Mapping[str, "View | Group"]):
+    """Views and groups by name, with attributes.
+
+    Members are opened on first use and kept. A name with slashes leads through groups.
+
+    Examples
+    --------
+    >>> import lazyzarr as lz
+    >>> g = Group({"a": lambda: lz.full((2,), 1, dtype="int8")}, attrs={"title": "t"})
+    >>> list(g), g["a"].shape, g.attrs["title"]
+    (['a'], (2,), 't')
+    """
+
+    def __init__(self, members: Mapping[str, Opener], *, attrs: Mapping[str, Any] | None = None, place: str = "") -> None:
+        self._openers = dict(members)
+        self._open: dict[str, View | Group] = {}
+        self.attrs = dict(attrs or {})
+        self._place = place
+
+    def __getitem__(self, name: str) -> View | Group:
+        head, _, rest = name.strip("/").partition("/") if name not in self._openers else (name, "", "")
+        if head not in self._openers:
+            raise KeyError(f"{name!r} is not in the group {self._place}; it has {', '.join(sorted(self._openers)) or 'no members'}")
+        if head not in self._open:
+            self._open[head] = self._openers[head]()
+        found = self._open[head]
+        if not rest:
+            return found
+        if isinstance(found, View):
+            raise KeyError(f"{name!r}: {head!r} is an array, not a group")
+        return found[rest]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._openers)
+
+    def __len__(self) -> int:
+        return len(self._openers)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._openers
+
+    def __repr__(self) -> str:
+        lines = [f"<lazyzarr.Group {self._place} with {len(self)} members>"]
+        for name in list(self)[:50]:
+            try:
+                member = self[name]
+            except LazyZarrError as error:
+                lines.append(f"  {name}: cannot be opened [{error.reason}] {str(error).splitlines()[0]}")
+                continue
+            text = f"{member.dtype} {member.shape}" if isinstance(member, View) else f"group of {len(member)}"
+            lines.append(f"  {name}: {text}")
+        if len(self) > 50:
+            lines.append(f"  ... and {len(self) - 50} more")
+        return "\n".join(lines)

@@ -1,0 +1,156 @@
+"""Views of HDF5 and NetCDF-4 files: what the importer describes, as nodes.
+
+Owns the step from imported variables to views: chunk references become a table, packing a decode node, virtual
+datasets an overlay of other variables. Refuses variables by name, one at a time: the rest of the file stays
+usable.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from lazyzarr.access.url import shown, to_path
+from lazyzarr.algebra.span import Span, canonical
+from lazyzarr.casting import decoded_fill
+from lazyzarr.errors import SourceMissing, UnsupportedFeature
+from lazyzarr.formats.hdf5 import import_array, import_file
+from lazyzarr.formats.hdf5_model import Hdf5Array, Hdf5Group, Hdf5Item, Hdf5Mapping, Hdf5Refused, Hdf5Virtual
+from lazyzarr.group import Group
+from lazyzarr.ir import data_type as types
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.layout import Json, NamedConfig, Place, StoredArray
+from lazyzarr.ir.nodes import Decode, Fill, Overlay
+from lazyzarr.ir.tables import Table
+from lazyzarr.read import Reader
+from lazyzarr.view import View, source
+
+Packing = Literal["auto", "raw"]
+
+
+class _File:
+    """How the variables of one file are opened."""
+
+    def __init__(self, packing: Packing, missing: Literal["error", "fill"], reader: Reader) -> None:
+        self.packing: Packing = packing
+        self.missing = missing
+        self.reader = reader
+
+    def group(self, found: Hdf5Group) -> Group:
+        members = {name: partial(self.item, item) for name, item in found.arrays.items()}
+        members |= {name: partial(self.group, inner) for name, inner in found.groups.items()}
+        return Group(members, attrs=found.attributes, place=found.name or "/")
+
+    def item(self, found: Hdf5Item) -> View:
+        if isinstance(found, Hdf5Refused):
+            raise UnsupportedFeature(found.message, reason=found.reason, where=found.name)
+        view = self.stored(found) if isinstance(found, Hdf5Array) else self.virtual(found)
+        view = view._same(dims=found.dimension_names, attrs=found.attributes)
+        return view if found.decode is None else _unpacked(view, found.decode)
+
+    def stored(self, found: Hdf5Array) -> View:
+        if found.values is not None:
+            table = Table({"values": found.values if found.values.ndim else found.values.reshape(1)})
+            array = StoredArray(layout=0, shape=found.shape, values=table.name)
+            return source(array, [found.layout], reader=self.reader, tables={table.name: table})
+        columns = dict(found.refs())
+        if "url" in columns:
+            columns["place"] = columns.pop("url") + 1
+        table = Table(columns)
+        layouts = found.layouts
+        places = zip(found.urls, found.url_stamps or [None] * len(found.urls), strict=True)
+        array = StoredArray(
+            layout=0,
+            shape=found.shape,
+            location=found.location,
+            refs=table.name,
+            stamp=found.stamp,
+            variants=tuple(range(1, len(layouts))),
+            places=tuple(Place(url, stamp) for url, stamp in places),
+        )
+        return source(array, layouts, reader=self.reader, tables={table.name: table})
+
+    def virtual(self, found: Hdf5Virtual) -> View:
+        if found.missing and self.missing == "error":
+            raise SourceMissing(
+                f"virtual dataset {found.name!r} of {shown(found.location)} has {len(found.missing)} sources that are "
+                f"not there, such as {shown(found.missing[0])}; HDF5 reads fill values there; "
+                'restore them, or open with missing="fill" to read fill values, too'
+            )
+        pieces: list[View] = []
+        placed: list[Hdf5Mapping] = []
+        opened: dict[tuple[str, str], View] = {}
+        for mapping in found.mappings:
+            key = (mapping.url, mapping.dataset)
+            if key not in opened:
+                item = import_array(to_path(mapping.url), mapping.url, mapping.dataset, packing="raw")
+                opened[key] = self.item(item)
+            piece = _cut(opened[key], mapping)
+            if piece.data_type != found.data_type:
+                raise UnsupportedFeature(
+                    f"virtual dataset {found.name!r} of {shown(found.location)} has type {found.data_type}, its source "
+                    f"{mapping.dataset!r} of {shown(mapping.url)} has {piece.data_type}; HDF5 would convert silently; "
+                    "join the sources with lazyzarr and say how to cast",
+                    reason="graph-type",
+                )
+            pieces.append(piece)
+            placed.append(mapping)
+        if not pieces:
+            return View(Fill(found.shape, found.data_type, found.fill_value), reader=self.reader)
+        node = Overlay(
+            inputs=tuple(range(len(pieces))),
+            origins=tuple(tuple(start for start, _, _ in m.view) for m in placed),
+            shape=found.shape,
+            fill_value=found.fill_value,
+            overlap="last" if all(step == 1 for m in placed for _, step, n in m.view if n > 1) else "error",
+            steps=tuple(tuple(step if n > 1 else 1 for _, step, n in m.view) for m in placed),
+        )
+        return View(node, pieces, reader=Reader.joined([piece.reader for piece in pieces]))
+
+
+def open_hdf5(
+    path: str,
+    url: str,
+    variable: str | None,
+    *,
+    packing: Packing,
+    missing: Literal["error", "fill"],
+    reader: Reader,
+) -> View | Group:
+    """The group of a file, or the view of one variable.
+
+    Raises
+    ------
+    SourceMissing
+        The file or the variable is not there.
+    UnsupportedFeature
+        The variable uses something that has no decoder here.
+    """
+    file = _File(packing, missing, reader)
+    if variable is None:
+        return file.group(import_file(path, url, packing=packing))
+    return file.item(import_array(path, url, variable, packing=packing))
+
+
+def _unpacked(view: View, configuration: dict[str, Json]) -> View:
+    target = types.from_json(configuration["data_type"])
+    codecs = (NamedConfig("lazyzarr.unpack", configuration),)
+    value = decoded_fill(view.schema, codecs, target)
+    return View(
+        Decode(0, codecs, target, value), (view,), own=Graph(()), reader=view.reader, dims=view.dims, attrs=view.attrs
+    )
+
+
+def _cut(view: View, mapping: Hdf5Mapping) -> View:
+    """The box of a source, with axes in the order of the virtual dataset."""
+    axes: list[Span | int] = [
+        start if axis < 0 else canonical(start, step, count)
+        for (start, step, count), axis in zip(mapping.source, mapping.axes, strict=True)
+    ]
+    piece = view._indexed(axes)
+    running = [axis for axis in mapping.axes if axis >= 0]
+    piece = piece.transpose(tuple(int(k) for k in np.argsort(running)))
+    new = [axis for axis in range(len(mapping.view)) if axis not in running]
+    return piece.expand_dims(tuple(new)) if new else piece

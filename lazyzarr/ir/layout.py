@@ -1,0 +1,114 @@
+"""How stored chunks are laid out and where stored arrays are: `Layout`, `StoredArray`, `Stamp`.
+
+Owns the description of stored bytes in terms of the Zarr v3 specification (data type, fill value, regular
+chunk grid, codec chain, chunk key encoding). Refuses to open, list or decode anything: these are names for
+things, and reading one costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+Json = Any
+"""A JSON value as Zarr metadata uses it."""
+
+
+class NamedConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A Zarr v3 extension object: a name with its configuration."""
+
+    name: str
+    configuration: dict[str, Json] = {}
+
+    def __hash__(self) -> int:
+        return hash((self.name, msgspec.json.encode(self.configuration, order="deterministic")))
+
+
+DEFAULT_KEYS = NamedConfig("default", {"separator": "/"})
+
+
+class Layout(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How the chunks of an array are stored; few per dataset, shared by many arrays.
+
+    ``codecs`` is in encoding order, as in Zarr v3: array-to-array codecs, one array-to-bytes codec,
+    bytes-to-bytes codecs. Value-wise decodes (``cast_value``, ``lazyzarr.unpack``) come first; then
+    ``data_type`` and ``fill_value`` are those *after* decoding.
+    """
+
+    data_type: str | NamedConfig
+    """Zarr v3 data type of a decoded chunk."""
+    fill_value: Json
+    """What an absent chunk reads as, in Zarr v3 JSON form for `data_type`."""
+    chunk_shape: tuple[int, ...]
+    """Cells per chunk and axis of the regular grid [cells]; every stored chunk has this full extent."""
+    codecs: tuple[NamedConfig, ...]
+    chunk_keys: NamedConfig = DEFAULT_KEYS
+    """Chunk key encoding; without meaning where an array has a reference table."""
+    metadata: str = "zarr.json"
+    """Key of the metadata document that stamps of arrays under chunk keys are of."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Layout and _text(self) == _text(other)
+
+    def __hash__(self) -> int:
+        return hash(_text(self))
+
+
+def _text(layout: Layout) -> bytes:
+    """A layout as text: equal text is equal meaning, and -0.0 is not 0.0."""
+    return msgspec.json.encode(layout, order="deterministic")
+
+
+class Stamp(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What identified an object when it was parsed; compared with every response.
+
+    For an array kept as one object per chunk the stamp is that of its metadata document.
+    """
+
+    size: int | None = None
+    """Length of the object [bytes]."""
+    mtime_ns: int | None = None
+    """Modification time of a local file [ns since 1970]."""
+    inode: int | None = None
+    """Inode number of a local file."""
+    etag: str | None = None
+    """Entity tag of a remote object."""
+    digest: str | None = None
+    """``sha256:<hex>`` of the content; kept for metadata documents only."""
+
+
+class Place(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A further object that holds chunks of an array (HDF5 external storage)."""
+
+    location: str
+    stamp: Stamp | None = None
+
+
+class StoredArray(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One stored array: a shape, a layout and where its chunks are.
+
+    Chunks are in one of three places: below ``location`` under chunk keys (neither ``refs`` nor ``values``),
+    at the byte ranges of the table ``refs``, or as the cells of the table ``values`` (an in-memory array).
+    """
+
+    layout: int
+    """Position in `Graph.layouts`."""
+    shape: tuple[int, ...]
+    """Logical extent [cells]."""
+    location: str | None = None
+    """URL of the Zarr array (its node) or of the file that ``refs`` points into."""
+    refs: str | None = None
+    """Name of a table with one row per chunk of the grid, in C order."""
+    refs_first: int = 0
+    """Row of ``refs`` with the first chunk of this array; many arrays may share a table."""
+    values: str | None = None
+    """Name of a table whose only column ``values`` holds the cells."""
+    stamp: Stamp | None = None
+    variants: tuple[int, ...] = ()
+    """Positions in `Graph.layouts` that values 1, 2, ... of the column ``layout`` of ``refs`` choose; 0 is ``layout``."""
+    places: tuple[Place, ...] = ()
+    """Objects that values 1, 2, ... of the column ``place`` of ``refs`` choose; 0 is ``location``."""
+    grant: str = ""
+    """Which access grant the reader looks the location up in; ``""`` is the caller's own. Never stored."""

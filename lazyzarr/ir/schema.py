@@ -1,0 +1,209 @@
+"""What a graph evaluates to: `Schema` of every node, inferred from metadata alone.
+
+Owns shape, data type and fill value of each node kind and the checks that its inputs fit. Refuses to open
+anything; dimension names and attributes belong to the view, not to the graph.
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from lazyzarr.errors import LazyZarrError, ViewSchemaError
+from lazyzarr.ir import fill
+from lazyzarr.ir.data_type import DataType, to_numpy
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.layout import Json
+from lazyzarr.ir.nodes import (
+    Broadcast,
+    Concat,
+    Decode,
+    Fill,
+    Index,
+    Node,
+    Overlay,
+    Recode,
+    Source,
+    Stack,
+    Take,
+    Tiles,
+    Transpose,
+    inputs_of,
+    name_of,
+)
+
+MAX_CELLS = 2**63 - 1
+
+
+class Schema(Struct, frozen=True):
+    """Shape, data type and fill value of a node."""
+
+    shape: tuple[int, ...]
+    data_type: DataType
+    fill_value: Json
+    """What cells that are stored nowhere read as; where inputs differ, that of the first."""
+
+
+def infer(graph: Graph) -> tuple[Schema, ...]:
+    """Schema of every node, in the order of the nodes.
+
+    Raises
+    ------
+    ViewSchemaError
+        With the place of the first node whose inputs do not fit it.
+
+    Examples
+    --------
+    >>> infer(Graph([Fill((2, 3), "int8", 0), Transpose(0, (1, 0))]))[-1].shape
+    (3, 2)
+    """
+    if graph.schemas is None:
+        found: list[Schema] = []
+        for position, node in enumerate(graph.nodes):
+            try:
+                schema = infer_node(node, [found[i] for i in inputs_of(node)], graph)
+                _check_size(schema)
+            except LazyZarrError as error:
+                if error.where is None:
+                    error.where = f"nodes[{position}] ({name_of(node)})"
+                raise
+            found.append(schema)
+        graph.schemas = tuple(found)
+    return graph.schemas  # type: ignore[return-value]
+
+
+def infer_node(node: Node, inputs: list[Schema], graph: Graph) -> Schema:
+    """Schema of one node from those of its inputs."""
+    match node:
+        case Source():
+            array = graph.arrays[node.array]
+            layout = graph.layouts[array.layout]
+            return Schema(array.shape, layout.data_type, layout.fill_value)
+        case Fill():
+            fill.from_json(node.value, node.data_type)
+            return Schema(node.shape, node.data_type, node.value)
+        case Tiles():
+            fill.from_json(node.fill_value, node.data_type)
+            return Schema(node.shape, node.data_type, node.fill_value)
+        case Index():
+            return _index(node, inputs[0])
+        case Take():
+            _axis(node.axis, len(inputs[0].shape))
+            count = graph.tables[node.indices]["indices"].shape[0]
+            return _with_shape(inputs[0], _replaced(inputs[0].shape, node.axis, count))
+        case Transpose():
+            shape = inputs[0].shape
+            if sorted(node.axes) != list(range(len(shape))):
+                raise _bad(f"axes {list(node.axes)} are no permutation of the {len(shape)} axes of the input")
+            return _with_shape(inputs[0], tuple(shape[a] for a in node.axes))
+        case Broadcast():
+            return _broadcast(node, inputs[0])
+        case Concat():
+            return _concat(node, inputs)
+        case Stack():
+            _same_type(inputs)
+            if any(i.shape != inputs[0].shape for i in inputs):
+                raise _bad("inputs of a stack have different shapes")
+            _axis(node.axis, len(inputs[0].shape) + 1)
+            shape = inputs[0].shape
+            return _with_shape(inputs[0], (*shape[: node.axis], len(inputs), *shape[node.axis :]))
+        case Overlay():
+            return _overlay(node, inputs)
+        case Recode():
+            layout = graph.layouts[node.layout]
+            if len(layout.chunk_shape) != len(inputs[0].shape):
+                raise _bad("the layout of a recode has another rank than the source")
+            return Schema(inputs[0].shape, layout.data_type, layout.fill_value)
+        case Decode():
+            fill.from_json(node.fill_value, node.data_type)
+            return Schema(inputs[0].shape, node.data_type, node.fill_value)
+
+
+def _index(node: Index, input: Schema) -> Schema:
+    if len(node.axes) != len(input.shape):
+        raise _bad(f"index has {len(node.axes)} axes, the input has {len(input.shape)}")
+    shape: list[int] = []
+    for axis, (key, length) in enumerate(zip(node.axes, input.shape, strict=True)):
+        if isinstance(key, int):
+            if not 0 <= key < length:
+                raise _bad(f"cell {key} of axis {axis} is outside its length {length}")
+            continue
+        if key.count and not (0 <= key.start < length and 0 <= key.last < length):
+            raise _bad(f"cells {key.start}..{key.last} of axis {axis} are outside its length {length}")
+        shape.append(key.count)
+    return _with_shape(input, tuple(shape))
+
+
+def _broadcast(node: Broadcast, input: Schema) -> Schema:
+    axes = node.axes
+    rising = all(a < b for a, b in zip(axes, axes[1:], strict=False))
+    if len(axes) != len(input.shape) or not rising or any(not 0 <= a < len(node.shape) for a in axes):
+        raise _bad(f"axes {list(axes)} do not place the {len(input.shape)} axes of the input in ascending order")
+    for axis, length in zip(axes, input.shape, strict=True):
+        if length not in (1, node.shape[axis]):
+            raise _bad(f"axis of length {length} cannot be repeated to {node.shape[axis]}")
+    return _with_shape(input, node.shape)
+
+
+def _concat(node: Concat, inputs: list[Schema]) -> Schema:
+    _same_type(inputs)
+    rank = len(inputs[0].shape)
+    _axis(node.axis, rank)
+    first = _replaced(inputs[0].shape, node.axis, 0)
+    if any(len(i.shape) != rank or _replaced(i.shape, node.axis, 0) != first for i in inputs):
+        raise _bad("inputs of a concat differ in an axis other than the joined one")
+    return _with_shape(inputs[0], _replaced(inputs[0].shape, node.axis, sum(i.shape[node.axis] for i in inputs)))
+
+
+def _overlay(node: Overlay, inputs: list[Schema]) -> Schema:
+    _same_type(inputs)
+    rank = len(node.shape)
+    steps = node.steps or ((1,) * rank,) * len(inputs)
+    if len(node.origins) != len(inputs) or len(steps) != len(inputs):
+        raise _bad("overlay has another number of origins or steps than inputs")
+    for number, (input, origin, step) in enumerate(zip(inputs, node.origins, steps, strict=True)):
+        if not len(input.shape) == len(origin) == len(step) == rank:
+            raise _bad(f"input {number} of the overlay has another rank than the view")
+        for n, o, s, length in zip(input.shape, origin, step, node.shape, strict=True):
+            if s < 1 or o < 0 or (n and o + s * (n - 1) >= length):
+                raise _bad(f"input {number} of the overlay reaches outside the view")
+    fill.from_json(node.fill_value, inputs[0].data_type)
+    return Schema(node.shape, inputs[0].data_type, node.fill_value)
+
+
+def _same_type(inputs: list[Schema]) -> None:
+    if not inputs:
+        raise _bad("the node has no inputs; it needs at least one")
+    for number, other in enumerate(inputs):
+        if other.data_type != inputs[0].data_type:
+            raise ViewSchemaError(
+                f"input {number} has data type {other.data_type}, input 0 has {inputs[0].data_type}; "
+                "joined inputs have one type; decode them first",
+                reason="graph-type",
+            )
+
+
+def _axis(axis: int, rank: int) -> None:
+    if not 0 <= axis < rank:
+        raise _bad(f"axis {axis} is outside the rank {rank}")
+
+
+def _replaced(shape: tuple[int, ...], axis: int, length: int) -> tuple[int, ...]:
+    return (*shape[:axis], length, *shape[axis + 1 :])
+
+
+def _with_shape(schema: Schema, shape: tuple[int, ...]) -> Schema:
+    return Schema(shape, schema.data_type, schema.fill_value)
+
+
+def _check_size(schema: Schema) -> None:
+    if any(n < 0 for n in schema.shape):
+        raise _bad(f"shape {list(schema.shape)} has a negative length")
+    if math.prod(schema.shape) > MAX_CELLS:
+        raise _bad(f"shape {list(schema.shape)} has more than 2^63 - 1 cells")
+    to_numpy(schema.data_type)
+
+
+def _bad(what: str) -> ViewSchemaError:
+    return ViewSchemaError(what, reason="graph-shape")

@@ -1,0 +1,123 @@
+"""Rows of a `Tiles` node as stored arrays: the only place that knows the columns of a tile table.
+
+Owns the columns of tile tables, forwards (`tile_array`) and backwards (`tile_columns`). Refuses to load more
+rows than asked for: a view of very many arrays is opened without reading their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.layout import Stamp, StoredArray
+from lazyzarr.ir.nodes import Tiles
+from lazyzarr.ir.tables import Column, Table, pack_text, text_at
+
+NONE = -1
+"""In integer columns of stamps: the stamp does not have this field."""
+_STAMP_NUMBERS = ("size", "mtime_ns", "inode")
+_STAMP_TEXTS = ("etag", "digest")
+
+
+def tile_columns(arrays: Sequence[StoredArray], origins: np.ndarray, layouts: np.ndarray) -> dict[str, Column]:
+    """Columns of a tile table.
+
+    Parameters
+    ----------
+    arrays
+        The stored arrays, n of them, of rank q, sorted by origin.
+    origins
+        int64 (n, r): cell of the view that receives the first cell of each.
+    layouts
+        int32 (n,): positions in ``Tiles.layouts``.
+    """
+    rank = len(arrays[0].shape)
+    columns: dict[str, Column] = {
+        "origin": np.ascontiguousarray(origins, np.int64),
+        "shape": np.array([a.shape for a in arrays], np.int64).reshape(len(arrays), rank),
+        "layout": np.asarray(layouts, np.int32),
+    }
+    columns["url_end"], columns["url"] = pack_text([a.location or "" for a in arrays])
+    stamps = [a.stamp or Stamp() for a in arrays]
+    for field in _STAMP_NUMBERS:
+        values = [getattr(s, field) for s in stamps]
+        if any(v is not None for v in values):
+            columns[field] = np.array([NONE if v is None else v for v in values], np.int64)
+    for field in _STAMP_TEXTS:
+        values = [getattr(s, field) for s in stamps]
+        if any(v is not None for v in values):
+            columns[f"{field}_end"], columns[field] = pack_text([v or "" for v in values])
+    return columns
+
+
+def tile_arrays(graph: Graph, node: Tiles, rows: np.ndarray) -> list[StoredArray]:
+    """The stored arrays of some rows (n,), ascending; columns are read once for all."""
+    if not len(rows):
+        return []
+    table = graph.tables[node.table]
+    first, stop = int(rows[0]), int(rows[-1]) + 1
+    key = slice(first, stop) if stop - first == len(rows) else rows
+    layouts = np.asarray(table["layout"][key]).tolist()
+    shapes = np.asarray(table["shape"][key]).tolist()
+    urls = _texts(table, "url", rows)
+    refs = np.asarray(table["refs_first"][key]).tolist() if node.refs else [0] * len(rows)
+    stamps = _stamps(table, rows, key)
+    return [
+        StoredArray(
+            layout=node.layouts[layout],
+            shape=tuple(shape),
+            location=table.resolve(url) if table.resolve else url,
+            refs=node.refs,
+            refs_first=row,
+            stamp=stamp,
+            grant=table.grant,
+        )
+        for layout, shape, url, row, stamp in zip(layouts, shapes, urls, refs, stamps, strict=True)
+    ]
+
+
+def tile_array(graph: Graph, node: Tiles, row: int) -> StoredArray:
+    """The stored array of one row."""
+    return tile_arrays(graph, node, np.array([row]))[0]
+
+
+def tile_box(graph: Graph, node: Tiles, row: int) -> tuple[slice, ...]:
+    """The box of the view that the array of a row fills."""
+    table = graph.tables[node.table]
+    origin = np.asarray(table["origin"][row : row + 1])[0].tolist()
+    shape = np.asarray(table["shape"][row : row + 1])[0].tolist()
+    if node.new_axis is not None:
+        shape.insert(node.new_axis, 1)
+    return tuple(slice(o, o + n) for o, n in zip(origin, shape, strict=True))
+
+
+def _texts(table: Table, column: str, rows: np.ndarray) -> list[str]:
+    """Texts of some rows: neighbours are cut out of one range of the blob."""
+    ends, blob = table[f"{column}_end"], table[column]
+    if int(rows[-1]) - int(rows[0]) + 1 != len(rows):
+        return [text_at(ends, blob, row) for row in rows.tolist()]
+    first, stop = int(rows[0]), int(rows[-1]) + 1
+    bounds = np.asarray(ends[max(first - 1, 0) : stop]).tolist()
+    if first == 0:
+        bounds.insert(0, 0)
+    raw = bytes(np.asarray(blob[bounds[0] : bounds[-1]]))
+    return [raw[a - bounds[0] : b - bounds[0]].decode() for a, b in pairwise(bounds)]
+
+
+def _stamps(table: Table, rows: np.ndarray, key: slice | np.ndarray) -> list[Stamp | None]:
+    found: dict[str, list[Any]] = {}
+    for field in _STAMP_NUMBERS:
+        if field in table:
+            values = np.asarray(table[field][key]).tolist()
+            found[field] = [None if value == NONE else value for value in values]
+    for field in _STAMP_TEXTS:
+        if field in table:
+            found[field] = [text or None for text in _texts(table, field, rows)]
+    if not found:
+        return [None] * len(rows)
+    stamps = [Stamp(**dict(zip(found, values, strict=True))) for values in zip(*found.values(), strict=True)]
+    return [None if stamp == Stamp() else stamp for stamp in stamps]

@@ -1,0 +1,221 @@
+"""Graph to placements: one function per node kind, columns in, columns out.
+
+1. `lower` walks the nodes forward; each function turns the placements of the inputs into those of the node.
+2. Leaves of very many arrays are narrowed to what their users ask for before a row is made.
+3. Overlays are resolved where they stand: what is hidden never reaches a placement.
+Refuses to look at values, and loops over nodes and inputs but never over rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
+
+from lazyzarr.algebra.boxes import visible
+from lazyzarr.algebra.span import Span
+from lazyzarr.codecs.decoding import decode_values
+from lazyzarr.ir import fill
+from lazyzarr.ir.data_type import DataType
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.layout import Json, Layout
+from lazyzarr.ir.nodes import (
+    Broadcast,
+    Concat,
+    Decode,
+    Fill,
+    Index,
+    Node,
+    Overlay,
+    Recode,
+    Source,
+    Stack,
+    Take,
+    Tiles,
+    Transpose,
+    inputs_of,
+)
+from lazyzarr.ir.schema import Schema, infer
+from lazyzarr.lower import placements as table
+from lazyzarr.lower.placements import Placements
+from lazyzarr.lower.selecting import clipped, gathered, selected
+from lazyzarr.lower.needs import Box, needs
+from lazyzarr.lower.sources import SourceSpace
+
+
+class Constant(msgspec.Struct, frozen=True):
+    """A value that is stored nowhere."""
+
+    data_type: DataType
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """Placements of a whole graph with what they refer to."""
+
+    placements: Placements
+    layouts: tuple[Layout, ...]
+    constants: tuple[Constant, ...]
+    sources: SourceSpace
+    schema: Schema
+
+
+def lower(graph: Graph) -> Lowered:
+    """The placements of the view of a graph.
+
+    Constants first, in painting order; the boxes of sources are disjoint and, with the constants, cover the
+    domain (M1).
+
+    Examples
+    --------
+    >>> from lazyzarr.ir.nodes import Fill, Concat
+    >>> len(lower(Graph([Fill((2,), "int8", 0), Fill((2,), "int8", 1), Concat((0, 1), 0)])).placements)
+    2
+    """
+    schemas = infer(graph)
+    lowering = _Lowering(graph, schemas)
+    uses = [0] * len(graph.nodes)
+    for node in graph.nodes:
+        for child in inputs_of(node):
+            uses[child] += 1
+    found: list[Placements | None] = []
+    for position, node in enumerate(graph.nodes):
+        inputs = [found[i] for i in inputs_of(node)]
+        assert all(part is not None for part in inputs)
+        found.append(lowering.node(position, node, inputs))  # type: ignore[arg-type]
+        for child in inputs_of(node):
+            uses[child] -= 1
+            if not uses[child]:
+                found[child] = None  # nobody needs these columns any more
+    placed = found[-1]
+    assert placed is not None
+    return Lowered(placed, tuple(lowering.layouts), tuple(lowering.constants), lowering.sources, schemas[-1])
+
+
+class _Lowering:
+    """State of one lowering: layouts and constants made on the way."""
+
+    def __init__(self, graph: Graph, schemas: tuple[Schema, ...]) -> None:
+        self.graph = graph
+        self.schemas = schemas
+        self.sources = SourceSpace(graph)
+        self.layouts = list(graph.layouts)
+        self.constants: list[Constant] = []
+        self.needed = needs(graph, schemas)
+
+    def node(self, position: int, node: Node, inputs: list[Placements]) -> Placements:
+        """Placements of one node; none where the view uses no cell of it."""
+        needed = self.needed[position]
+        if needed is None:
+            return table.nothing(len(self.schemas[position].shape))
+        shapes = [self.schemas[i].shape for i in inputs_of(node)]
+        match node:
+            case Source():
+                array = self.graph.arrays[node.array]
+                shape = np.array([array.shape], np.int64).reshape(1, len(array.shape))
+                return table.whole(np.array([node.array]), np.array([array.layout]), shape)
+            case Fill():
+                return self._constant(node.shape, node.data_type, node.value)
+            case Tiles():
+                return self._tiles(position, node, needed)
+            case Index():
+                return selected(inputs[0], node.axes, shapes[0])
+            case Take():
+                indices = np.asarray(self.graph.tables[node.indices]["indices"], np.int64)
+                return gathered(inputs[0], node.axis, indices)
+            case Transpose():
+                return table.reordered(inputs[0], node.axes)
+            case Broadcast():
+                return table.widened(inputs[0], shapes[0], node.shape, node.axes)
+            case Concat():
+                starts = np.cumsum([0, *(shape[node.axis] for shape in shapes)]).tolist()
+                return table.joined([table.moved(p, node.axis, s) for p, s in zip(inputs, starts, strict=False)])
+            case Stack():
+                return table.joined([table.inserted(p, node.axis, k) for k, p in enumerate(inputs)])
+            case Overlay():
+                return self._overlay(position, node, inputs, shapes)
+            case Recode():
+                return self._recode(node, inputs[0])
+            case Decode():
+                return self._decode(node, inputs[0], self.schemas[node.input].data_type)
+
+    def _constant(self, shape: Sequence[int], data_type: DataType, value: Json) -> Placements:
+        self.constants.append(Constant(data_type, value))
+        return table.constant(len(self.constants) - 1, shape)
+
+    def _tiles(self, position: int, node: Tiles, needed: Box) -> Placements:
+        placed = self.sources.tiles(position, needed)
+        first = np.maximum(placed.into_first, np.array([low for low, _ in needed], np.int64))
+        stop = np.minimum(placed.into_first + placed.into_count, np.array([high for _, high in needed], np.int64))
+        if (stop - first).prod(axis=1).sum() == math.prod(high - low for low, high in needed):
+            return placed
+        return _over(self._constant(node.shape, node.data_type, node.fill_value), placed)
+
+    def _overlay(
+        self, position: int, node: Overlay, inputs: list[Placements], shapes: list[tuple[int, ...]]
+    ) -> Placements:
+        rank = len(node.shape)
+        steps = node.steps or ((1,) * rank,) * len(inputs)
+        parts = [table.shifted(p, o, s) for p, o, s in zip(inputs, node.origins, steps, strict=True)]
+        seen = [math.prod(shape) for shape in shapes]
+        if node.overlap != "error":
+            starts = np.array(node.origins, np.int64).reshape(len(inputs), rank)
+            stops = starts + np.array(shapes, np.int64).reshape(len(inputs), rank)
+            ranks = np.arange(len(inputs)) if node.overlap == "last" else np.arange(len(inputs), 0, -1)
+            for number, boxes in visible(starts, stops, ranks).items():
+                parts[number] = table.joined([table.nothing(rank), *(_cut(parts[number], *box) for box in boxes)])
+                seen[number] = sum(int((stop - start).prod()) for start, stop in boxes)
+        placed = table.joined(parts)
+        if sum(seen) == math.prod(node.shape):
+            return placed
+        return _over(self._constant(node.shape, self.schemas[position].data_type, node.fill_value), placed)
+
+    def _recode(self, node: Recode, placed: Placements) -> Placements:
+        layout = np.where(placed.layout >= 0, node.layout, -1).astype(np.int32)
+        data_type, value = self.layouts[node.layout].data_type, self.layouts[node.layout].fill_value
+        return self._with_constants(replace(placed, layout=layout), lambda _: Constant(data_type, value))
+
+    def _decode(self, node: Decode, placed: Placements, stored: DataType) -> Placements:
+        used = np.unique(placed.layout[placed.layout >= 0])
+        to = np.full(len(self.layouts) + 1, -1, np.int32)
+        for old in used.tolist():
+            layout = self.layouts[old]
+            value = self._decoded(layout.fill_value, stored, node)
+            to[old] = len(self.layouts)
+            self.layouts.append(
+                msgspec.structs.replace(
+                    layout, data_type=node.data_type, fill_value=value, codecs=(*node.codecs, *layout.codecs)
+                )
+            )
+        placed = replace(placed, layout=to[placed.layout])
+        return self._with_constants(placed, lambda c: Constant(node.data_type, self._decoded(c.value, stored, node)))
+
+    def _decoded(self, value: Json, stored: DataType, node: Decode) -> Json:
+        cell = decode_values(fill.full((1,), value, stored), node.codecs, node.data_type)
+        return fill.to_json(cell[0], node.data_type)
+
+    def _with_constants(self, placed: Placements, change: Callable[[Constant], Constant]) -> Placements:
+        used = np.unique(placed.source[placed.source < 0])
+        if not len(used):
+            return placed
+        source = placed.source.copy()
+        for old in used.tolist():
+            self.constants.append(change(self.constants[-1 - old]))
+            source[placed.source == old] = -len(self.constants)
+        return replace(placed, source=source)
+
+
+def _over(background: Placements, placed: Placements) -> Placements:
+    """A constant behind everything: painted before all constants that stand on it."""
+    return table.joined([background, replace(placed, order=placed.order + 1)])
+
+
+def _cut(placed: Placements, start: np.ndarray, stop: np.ndarray) -> Placements:
+    """Only the cells inside a box; they stay where they are in the view."""
+    for axis, (low, high) in enumerate(zip(start.tolist(), stop.tolist(), strict=True)):
+        placed = clipped(placed, axis, Span(low, 1, high - low))
+    return table.shifted(placed, start)

@@ -1,0 +1,169 @@
+"""Reading: add nothing, lower, cut into fragments, locate, plan, then fetch, decode and place.
+
+Owns `Reader`, which holds the session that a view reads with. Refuses to cache values: two reads of a view are
+two reads of its sources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lazyzarr.access.session import Session
+from lazyzarr.errors import ShapeError
+from lazyzarr.ir import fill
+from lazyzarr.ir.data_type import to_numpy
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.layout import StoredArray
+from lazyzarr.lower.fragments import Fragments, fragments
+from lazyzarr.lower.lowering import Lowered, lower
+from lazyzarr.lower.placements import AFFINE
+from lazyzarr.read.counts import ReadCounts
+from lazyzarr.read.execute import Execution
+from lazyzarr.read.locate import Chunks, locate
+from lazyzarr.read.place import Placer
+from lazyzarr.read.plan import Plan, plan
+
+
+class Reader:
+    """Reads graphs with one session.
+
+    Attributes
+    ----------
+    session
+        Where bytes come from; ``session.counts`` has requests, bytes and objects.
+    counts
+        ``counts.decodes``: chunks decoded.
+    """
+
+    __slots__ = ("counts", "session")
+
+    def __init__(self, session: Session | None = None) -> None:
+        self.session = session or Session()
+        self.counts = ReadCounts()
+
+    @classmethod
+    def joined(cls, readers: Sequence[Reader]) -> Reader:
+        """A reader for what any of the readers can read."""
+        if not readers:
+            return cls()
+        first = readers[0]
+        for other in readers[1:]:
+            first = first.with_reader(other)
+        return first
+
+    def with_reader(self, other: Reader) -> Reader:
+        """This reader if it can read what the other can, else one that reads both."""
+        if other is self or other.session is self.session or _knows(self.session, other.session):
+            return self
+        if _knows(other.session, self.session):
+            return other
+        return Reader(self.session.joined(other.session))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Reader, (self.session,)
+
+    def read(self, graph: Graph, *, out: np.ndarray | None = None, cancel: threading.Event | None = None) -> np.ndarray:
+        """The array that a graph means; see `lazyzarr.View.read`."""
+        lowered = lower(graph)
+        return self.read_lowered(lowered, out=out, cancel=cancel)
+
+    def read_lowered(
+        self, lowered: Lowered, *, out: np.ndarray | None = None, cancel: threading.Event | None = None
+    ) -> np.ndarray:
+        """The array of a lowered graph."""
+        dtype = to_numpy(lowered.schema.data_type)
+        if out is None:
+            out = np.empty(lowered.schema.shape, dtype)
+        elif out.shape != lowered.schema.shape or out.dtype != dtype:
+            raise ShapeError(
+                f"out has shape {out.shape} and type {out.dtype}; "
+                f"the view has {lowered.schema.shape} and {dtype}; give an array like the view"
+            )
+        elif not out.flags.writeable:
+            raise ShapeError("out is read-only; give an array that can be written")
+        _paint_constants(lowered, out)
+        found = fragments(lowered)
+        if len(found):
+            placer = Placer(found, out)
+            planned = self._plan(lowered, found, placer)
+            run = Execution(
+                planned, placer, lowered.sources.graph, self.session, self.counts, cancel or threading.Event()
+            )
+            run.run()
+        return out
+
+    async def read_async(self, graph: Graph, *, out: np.ndarray | None = None) -> np.ndarray:
+        """As `read` on a thread of its own; cancelling the task stops the read at its next request."""
+        cancel = threading.Event()
+        task = asyncio.ensure_future(asyncio.to_thread(self.read, graph, out=out, cancel=cancel))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancel.set()
+            # the thread must let go of the output before the caller goes on
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()
+            raise
+
+    def locate(self, graph: Graph) -> tuple[Lowered, Fragments, Chunks]:
+        """Placements, fragments and chunk locations of a graph; no chunk is touched."""
+        lowered = lower(graph)
+        found = fragments(lowered)
+        return lowered, found, locate(lowered, found)
+
+    def plan(self, graph: Graph) -> Plan:
+        """What reading a graph would request; no chunk is touched."""
+        lowered = lower(graph)
+        found = fragments(lowered)
+        shape = lowered.schema.shape
+        # planning asks only where cells lie in the output, so one cell stands for all of it
+        stand_in = np.broadcast_to(np.empty((), to_numpy(lowered.schema.data_type)), shape)
+        return self._plan(lowered, found, Placer(found, stand_in))
+
+    def stored_arrays(self, graph: Graph) -> list[StoredArray]:
+        """The stored arrays that cells of the view come from, each once."""
+        lowered = lower(graph)
+        used = np.unique(lowered.placements.source)
+        return lowered.sources.arrays(used[used >= 0])
+
+    def _plan(self, lowered: Lowered, found: Fragments, placer: Placer) -> Plan:
+        chunks = locate(lowered, found)
+        local = all(self.session.is_local(url) for url in {_root(url) for url in chunks.url} if url)
+        return plan(chunks, placer, local=local)
+
+
+def _paint_constants(lowered: Lowered, out: np.ndarray) -> None:
+    placed = lowered.placements
+    rows = np.flatnonzero(placed.source < 0)
+    for row in rows[np.argsort(placed.order[rows], kind="stable")].tolist():
+        constant = lowered.constants[-1 - int(placed.source[row])]
+        columns = (placed.into_first[row], placed.into_step[row], placed.into_count[row])
+        box = tuple(slice(f, f + s * (n - 1) + 1, s) for f, s, n in zip(*(c.tolist() for c in columns), strict=True))
+        target = out[(*box, ...)]
+        target[...] = fill.full(target.shape, constant.value, constant.data_type) if out.dtype.kind == "O" else (
+            fill.from_json(constant.value, constant.data_type)
+        )
+
+
+def _root(url: str) -> str:
+    """Scheme and authority."""
+    return url[: url.find("/", url.find("://") + 3) + 1]
+
+
+def _knows(session: Session, other: Session) -> bool:
+    """Whether a session can read all that another can, in the same way."""
+    return (
+        session.verify_stamps == other.verify_stamps
+        and all(session.grants.get(k) == v for k, v in other.grants.items())
+        and all(session.stores.get(k) is v for k, v in other.stores.items())
+        and all(session.options.get(k) == v for k, v in other.options.items())
+    )
+
+
+__all__ = ["AFFINE", "Reader"]

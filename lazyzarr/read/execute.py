@@ -1,0 +1,189 @@
+"""Running a plan: fetch, decode and place, in a few threads, each chunk once.
+
+Owns the pipeline and what a failure says. Memory in flight is one request and one decoded chunk per thread.
+Refuses to return an array of which a chunk failed; fills only what a document or a Zarr array says is absent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lazyzarr.access.session import Session
+from lazyzarr.access.url import shown
+from lazyzarr.codecs.chain import Chain
+from lazyzarr.codecs.decoding import decode_values
+from lazyzarr.errors import ChunkDecodeError, LazyZarrError, ReadCancelled
+from lazyzarr.ir import fill
+from lazyzarr.ir.graph import Graph
+from lazyzarr.read.counts import ReadCounts
+from lazyzarr.read.locate import MISSING, OBJECT
+from lazyzarr.read.place import Placer
+from lazyzarr.read.plan import Plan, Request
+from lazyzarr.read.shards import read_shard
+from lazyzarr.read.workers import run_batches
+
+
+class Execution:
+    """One run of a plan into one output array."""
+
+    def __init__(
+        self, plan: Plan, placer: Placer, graph: Graph, session: Session, counts: ReadCounts, cancel: threading.Event
+    ) -> None:
+        self.plan, self.placer, self.graph = plan, placer, graph
+        self.session, self.counts, self.cancel = session, counts, cancel
+        chunks = plan.chunks
+        self._members = chunks.members.tolist()
+        self._first = chunks.first_member.tolist()
+        self._layout = chunks.layout.tolist()
+        self._array = chunks.array.tolist()
+
+    def run(self) -> None:
+        """Read everything.
+
+        Raises
+        ------
+        LazyZarrError
+            Of the first chunk in plan order that failed, naming it.
+        """
+        self._verify_arrays()
+        for chunk in self.plan.direct:
+            self._without_request(chunk)
+        run_batches(self._batch, self.plan.batches, self._threads(), self.cancel)
+
+    def _threads(self) -> int:
+        plan = self.plan
+        if not plan.local:
+            return 16
+        chunks = max(len(plan.chunks), 1)
+        if all(chain.raw for chain in plan.chains.values()) and plan.nbytes // chunks < 64 << 10:
+            return 1  # handing out small raw chunks costs more than a second thread gains
+        return 0
+
+    def _verify_arrays(self) -> None:
+        """Arrays kept as one object per chunk are still those whose metadata was read."""
+        chunks = self.plan.chunks
+        for number, stored in enumerate(chunks.arrays):
+            if stored.stamp is not None and stored.refs is None and stored.location is not None:
+                row = int(np.searchsorted(chunks.array, number))
+                key = chunks.layouts[self._layout[row]].metadata
+                self.session.verify(f"{stored.location}/{key}", stored.stamp, grant=stored.grant)
+
+    def _batch(self, batch: list[Request]) -> None:
+        decoded = 0
+        for request in batch:
+            if self.cancel.is_set():
+                raise ReadCancelled("the read was cancelled; the output is incomplete; do not use it")
+            decoded += self._request(request)
+        self.counts.add(decoded)
+
+    def _request(self, request: Request) -> int:
+        plan = self.plan
+        chunk = request.chunks[0]
+        chain = plan.chains[self._layout[chunk]]
+        whole_object = plan.chunks.state[chunk] == OBJECT
+        try:
+            if len(request.chunks) == 1 and self._read_direct(request, chunk, chain):
+                return 1
+            if chain.sharding is not None and len(request.chunks) == 1:
+                done = read_shard(self.session, request, chain, self.placer, self._fragments(chunk), self.counts)
+                if done:
+                    return 0
+            offset = None if request.length < 0 else request.offset
+            length = None if request.length < 0 else request.length
+            reading: Callable[..., Any] = self.session.try_read if whole_object else self.session.read
+            data = reading(request.url, grant=request.grant, offset=offset, length=length, stamp=request.stamp)
+        except LazyZarrError as error:
+            raise self._named(error, chunk, request.offset, request.length) from error
+        if data is None:
+            self._fill(chunk)
+            return 0
+        view = memoryview(data)
+        for member, (start, size) in zip(request.chunks, request.parts, strict=True):
+            part = view if size < 0 else view[start : start + size]
+            self._decode(member, part, request.offset + start, size)
+        return len(request.chunks)
+
+    def _read_direct(self, request: Request, chunk: int, chain: Chain) -> bool:
+        """Plain cells go from the object straight into the output where they are one run on both sides."""
+        if not chain.raw or chain.dtype.hasobject or request.length < 0:
+            return False
+        fragments = self._fragments(chunk)
+        if len(fragments) != 1:
+            return False
+        trim = self.plan.trims.get(chunk)
+        shape = chain.shape
+        if trim is not None and self.placer.cells(fragments[0]) != int(np.prod(trim.shape)):
+            return False
+        if trim is None and self.placer.cells(fragments[0]) != int(np.prod(shape)):
+            return False
+        buffers = self.placer.direct(fragments[0], shape)
+        if buffers is None:
+            return False
+        self.session.read_into(request.url, request.offset, buffers, grant=request.grant, stamp=request.stamp)
+        return True
+
+    def _decode(self, chunk: int, data: memoryview, offset: int, length: int) -> None:
+        chain = self.plan.chains[self._layout[chunk]]
+        fragments = self._fragments(chunk)
+        try:
+            trim = self.plan.trims.get(chunk)
+            if trim is not None:
+                self._put_trimmed(chain, data, trim.origin, trim.shape, fragments)
+                return
+            if len(fragments) == 1 and chain.can_decode_into:
+                target = self.placer.whole_target(fragments[0], chain.shape)
+                if target is not None and chain.decode_into(data, target):
+                    return
+            cells = chain.decode(data)
+            for fragment in fragments:
+                self.placer.put(fragment, cells)
+        except LazyZarrError as error:
+            raise self._named(error, chunk, offset, length) from error
+
+    def _put_trimmed(
+        self, chain: Chain, data: memoryview, origin: tuple[int, ...], shape: tuple[int, ...], fragments: list[int]
+    ) -> None:
+        dtype = chain.dtype.newbyteorder("S") if chain.raw_swapped else chain.dtype
+        expected = int(np.prod(shape)) * dtype.itemsize
+        if len(data) != expected:
+            raise ChunkDecodeError(
+                f"{len(data)} bytes of plain cells; {expected} were asked for; the object is not what was referenced",
+                reason="chunk-length",
+            )
+        cells = np.frombuffer(data, dtype).reshape(shape)
+        for fragment in fragments:
+            self.placer.put(fragment, cells, origin)
+
+    def _without_request(self, chunk: int) -> None:
+        if self.plan.chunks.state[chunk] == MISSING:
+            self._fill(chunk)
+            return
+        stored = self.plan.chunks.arrays[self._array[chunk]]
+        assert stored.values is not None
+        layout = self.plan.chunks.layouts[self._layout[chunk]]
+        cells = np.asarray(self.graph.tables[stored.values]["values"]).reshape(stored.shape)
+        cells = decode_values(cells, layout.codecs[:-1], layout.data_type)  # the last codec is `bytes`
+        for fragment in self._fragments(chunk):
+            self.placer.put(fragment, cells)
+
+    def _fill(self, chunk: int) -> None:
+        layout = self.plan.chunks.layouts[self._layout[chunk]]
+        value = fill.from_json(layout.fill_value, layout.data_type)
+        for fragment in self._fragments(chunk):
+            self.placer.fill(fragment, value)
+
+    def _fragments(self, chunk: int) -> list[int]:
+        return self._members[self._first[chunk] : self._first[chunk + 1]]
+
+    def _named(self, error: LazyZarrError, chunk: int, offset: int, length: int) -> LazyZarrError:
+        """The same error with the chunk, its array and its place."""
+        chunks = self.plan.chunks
+        stored = chunks.arrays[self._array[chunk]]
+        coords = tuple(chunks.coords[chunk, : len(stored.shape)].tolist())
+        extent = "" if length < 0 else f", bytes {offset} to {offset + length}"
+        error.where = f"chunk {coords} of {shown(stored.location or 'memory')} at {shown(chunks.url[chunk])}{extent}"
+        return error

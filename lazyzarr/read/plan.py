@@ -1,0 +1,183 @@
+"""Which requests a read makes: chunks to byte ranges, known before the first request.
+
+1. Chunks stored as plain cells are narrowed to the run of bytes that the view uses.
+2. Ranges of one object that touch (remotely: nearly touch) become one request.
+3. Requests are dealt into batches, so that a thread is started for megabytes and not for chunks.
+Refuses to send anything.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lazyzarr.codecs.chain import Chain, compile_chain
+from lazyzarr.ir.layout import Stamp
+from lazyzarr.read.locate import OBJECT, RANGE, Chunks
+from lazyzarr.read.place import Placer
+
+MAX_REQUEST = 16 << 20
+"""Coalesced requests do not grow beyond this, so that memory in flight stays bounded [bytes]."""
+REMOTE_GAP = 64 << 10
+"""Bytes read in vain between two remote ranges rather than sending a second request [bytes]."""
+BATCH_BYTES = 4 << 20
+BATCH_REQUESTS = 256
+
+
+@dataclass(slots=True)
+class Trim:
+    """Part of a chunk that is stored as plain cells: where it begins and its shape [cells]."""
+
+    origin: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Request:
+    """One request: a byte range of one object, or all of it, with the chunks inside."""
+
+    url: str
+    grant: str
+    stamp: Stamp | None
+    offset: int
+    length: int
+    """[bytes]; -1: the whole object, whose length is not known."""
+    chunks: list[int] = field(default_factory=list)
+    parts: list[tuple[int, int]] = field(default_factory=list)
+    """Offset in the answer and length [bytes] of each chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a read will do, in order."""
+
+    chunks: Chunks
+    chains: dict[int, Chain]
+    """By position of the layout."""
+    trims: dict[int, Trim]
+    """By chunk."""
+    batches: list[list[Request]]
+    direct: list[int]
+    """Chunks that need no request: missing ones and cells in tables."""
+    nbytes: int
+    """Bytes of all requests whose length is known."""
+    local: bool
+
+    @property
+    def requests(self) -> int:
+        """Requests that will be sent; partly read shards and the checks of metadata documents add to it."""
+        return sum(len(batch) for batch in self.batches)
+
+
+def plan(chunks: Chunks, placer: Placer, *, local: bool) -> Plan:
+    """The requests for the chunks of a view."""
+    chains = {int(k): compile_chain(chunks.layouts[int(k)]) for k in np.unique(chunks.layout)}
+    trims: dict[int, Trim] = {}
+    offset, length = chunks.offset.copy(), chunks.length.copy()
+    for number, chain in chains.items():
+        if chain.raw or chain.raw_swapped:
+            _trim(chunks, placer, number, chain, trims, offset, length)
+    requests = _objects(chunks, offset, length)
+    requests.extend(_ranges(chunks, offset, length, 0 if local else REMOTE_GAP))
+    direct = np.flatnonzero((chunks.state != OBJECT) & (chunks.state != RANGE)).tolist()
+    return Plan(
+        chunks=chunks,
+        chains=chains,
+        trims=trims,
+        batches=_batches(requests, local),
+        direct=direct,
+        nbytes=sum(max(r.length, 0) for r in requests),
+        local=local,
+    )
+
+
+def _trim(
+    chunks: Chunks,
+    placer: Placer,
+    layout: int,
+    chain: Chain,
+    trims: dict[int, Trim],
+    offset: np.ndarray,
+    length: np.ndarray,
+) -> None:
+    """Narrow chunks of plain cells to the run of bytes between the first and the last cell used."""
+    rank = len(chain.shape)
+    item = chain.dtype.itemsize
+    mine = np.flatnonzero((chunks.layout == layout) & ((chunks.state == OBJECT) | (chunks.state == RANGE)))
+    first_member, members = chunks.first_member, chunks.members
+    for chunk in mine.tolist():
+        if chunks.length[chunk] not in (-1, chain.nbytes):
+            continue  # not the length that plain cells have: the decoder says so
+        low, high = [0] * rank, [0] * rank
+        for number, fragment in enumerate(members[first_member[chunk] : first_member[chunk + 1]].tolist()):
+            lows, highs = placer.window_bounds(fragment, rank)
+            low = lows if number == 0 else [min(a, b) for a, b in zip(low, lows, strict=True)]
+            high = highs if number == 0 else [max(a, b) for a, b in zip(high, highs, strict=True)]
+        axis = next((k for k in range(rank) if low[k] != high[k]), rank)
+        if axis < rank:
+            run = (*low[: axis + 1], *[0] * (rank - axis - 1))
+            shape = (*[1] * axis, high[axis] - low[axis] + 1, *chain.shape[axis + 1 :])
+        else:
+            run, shape = tuple(low), (1,) * rank
+        cells = math.prod(shape)
+        if cells * item == chain.nbytes:
+            continue
+        at = 0
+        for k in range(rank):
+            at = at * chain.shape[k] + run[k]
+        trims[chunk] = Trim(run, shape)
+        offset[chunk] += at * item
+        length[chunk] = cells * item
+
+
+def _objects(chunks: Chunks, offset: np.ndarray, length: np.ndarray) -> list[Request]:
+    found: list[Request] = []
+    rows = np.flatnonzero(chunks.state == OBJECT)
+    columns = (rows.tolist(), offset[rows].tolist(), length[rows].tolist(), chunks.array[rows].tolist())
+    for chunk, at, size, array in zip(*columns, strict=True):
+        grant = chunks.arrays[array].grant
+        found.append(Request(chunks.url[chunk], grant, None, at, size, [chunk], [(0, size)]))
+    return found
+
+
+def _ranges(chunks: Chunks, offset: np.ndarray, length: np.ndarray, gap: int) -> list[Request]:
+    rows = np.flatnonzero(chunks.state == RANGE)
+    if not len(rows):
+        return []
+    number_of: dict[tuple[str, str], int] = {}
+    keys = [(chunks.url[k], chunks.arrays[a].grant) for k, a in zip(rows.tolist(), chunks.array[rows], strict=True)]
+    objects = np.array([number_of.setdefault(key, len(number_of)) for key in keys])
+    order = np.lexsort((offset[rows], objects))
+    rows, objects = rows[order], objects[order]
+    starts, sizes = offset[rows], length[rows]
+    ends = starts + sizes
+    apart = np.ones(len(rows), bool)
+    apart[1:] = (objects[1:] != objects[:-1]) | (starts[1:] > ends[:-1] + gap) | (starts[1:] < ends[:-1])
+    found: list[Request] = []
+    current: Request | None = None
+    for chunk, start, size, new in zip(rows.tolist(), starts.tolist(), sizes.tolist(), apart.tolist(), strict=True):
+        if current is None or new or start + size - current.offset > MAX_REQUEST:
+            grant = chunks.arrays[int(chunks.array[chunk])].grant
+            current = Request(chunks.url[chunk], grant, chunks.stamp[chunk], start, size)
+            found.append(current)
+        current.chunks.append(chunk)
+        current.parts.append((start - current.offset, size))
+        current.length = start + size - current.offset
+    return found
+
+
+def _batches(requests: list[Request], local: bool) -> list[list[Request]]:
+    if not local:
+        return [[request] for request in requests]
+    batches: list[list[Request]] = []
+    held = BATCH_BYTES
+    for request in requests:
+        size = request.length if request.length > 0 else BATCH_BYTES // 16
+        if held + size > BATCH_BYTES or len(batches[-1]) >= BATCH_REQUESTS:
+            batches.append([])
+            held = 0
+        batches[-1].append(request)
+        held += size
+    return batches

@@ -1,0 +1,63 @@
+"""Threads that read: one small pool for each number of threads, kept for the process.
+
+Owns the pools and the order of failures. Refuses to let work go on after a failure or a cancellation.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+_lock = threading.Lock()
+
+
+def run_batches(
+    work: Callable[[Item], None], batches: Sequence[Item], threads: int, cancel: threading.Event
+) -> None:
+    """Run every batch; of several failures the one of the first batch is raised.
+
+    Parameters
+    ----------
+    threads
+        0 means one per processor.
+    cancel
+        Set when a batch fails, so that the others stop at their next request.
+    """
+    threads = min(threads or os.process_cpu_count() or 1, len(batches)) if batches else 0
+    if threads <= 1:
+        for batch in batches:
+            work(batch)
+        return
+    pool = _pool(threads)
+    failed = threading.Event()
+
+    def guarded(batch: Item) -> None:
+        if not failed.is_set():
+            work(batch)
+
+    futures = [pool.submit(guarded, batch) for batch in batches]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+    except BaseException:
+        failed.set()
+        cancel.set()
+        wait(futures)
+        raise
+    failed.set()
+    wait(futures)
+    for future in futures:
+        future.result()
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    key = (os.getpid(), threads)  # a forked child has none of its parent's threads
+    with _lock:
+        if key not in _pools:
+            _pools[key] = ThreadPoolExecutor(threads, thread_name_prefix="lazyzarr-read")
+        return _pools[key]

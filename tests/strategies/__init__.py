@@ -1,0 +1,1 @@
+"""Random stored arrays, random graphs over them, and random programs: what the property tests draw from."""

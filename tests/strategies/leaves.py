@@ -1,0 +1,181 @@
+"""Leaves of random graphs: sources, tables of tiles, and sources read with another layout."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from hypothesis import strategies as st
+
+from lazyzarr.ir.data_type import from_numpy
+from lazyzarr.ir.graph import GraphBuilder
+from lazyzarr.ir.layout import Layout, StoredArray
+from lazyzarr.ir.nodes import Recode, Source, Tiles
+from lazyzarr.ir.tables import Column, Table
+from lazyzarr.ir.tiles import tile_columns
+from tests.strategies.cells import DTYPES
+from tests.strategies.decoding import decoded, fill_json, unpack
+from tests.strategies.stored import Pool, Stored
+from tests.strategies.truth import Truth, split, swapped
+
+Shape = tuple[int, ...]
+RECODED_FROM = {"float32": ("int16", "uint8"), "float64": ("int16", "uint8")}
+"""Type -> stored types that a recode may unpack to it."""
+
+
+class Leaves:
+    """Adds leaves to a graph being drawn; every method gives (position, shape)."""
+
+    def __init__(self, draw: st.DrawFn, builder: GraphBuilder, truth: Truth, pool: Pool) -> None:
+        self.draw = draw
+        self.builder = builder
+        self.truth = truth
+        self.pool = pool
+
+    def source(self, dtype: str) -> tuple[int, Shape]:
+        """Any array of a type."""
+        stored = self._pick(self.pool.by_dtype[dtype])
+        return self._placed(stored), stored.cells.shape
+
+    def recode(self, dtype: str, kinds: set[str]) -> tuple[int, Shape]:
+        """A source, or tiles of one layout, read with other fills, byte order or packing."""
+        name = self._pick((dtype, *RECODED_FROM.get(dtype, ())))
+        group = self.pool.days(name)
+        if group and self._int(0, 2) == 0:
+            child, shape = self._tiled(self._some(group), kinds, new_axis=False)
+            stored = group[0]
+        else:
+            fitting = [s for s in self.pool.by_dtype[name] if s.present is not None and s.placing != "values"]
+            stored = self._pick([s for s in fitting if not s.variants])
+            child, shape = self._placed(stored), stored.cells.shape
+        layout = self._other_layout(stored, dtype, kinds)
+        return self.builder.node(Recode(child, self.builder.layout(layout))), shape
+
+    def tiles(self, dtype: str, kinds: set[str]) -> tuple[int, Shape]:
+        """A few arrays of one rank as rows of a table."""
+        located = [s for s in self.pool.by_dtype[dtype] if s.placing == "keys"]
+        by_refs = [
+            s for s in self.pool.by_dtype[dtype] if s.placing == "refs" and not s.variants and not s.array.places
+        ]
+        members = by_refs if by_refs and self._int(0, 2) == 2 else located
+        rank = self._pick(sorted({s.cells.ndim for s in members}))
+        new_axis = self._int(0, 1) == 1
+        chosen = self._some([s for s in members if s.cells.ndim == rank])
+        return self._tiled(chosen if new_axis or rank else chosen[:1], kinds, new_axis=new_axis)
+
+    def _placed(self, stored: Stored) -> int:
+        array = self._adopted(stored)
+        self.truth.add(array, stored)
+        return self.builder.node(Source(self.builder.array(array)))
+
+    def _adopted(self, stored: Stored) -> StoredArray:
+        for table in stored.tables:
+            self.builder.table(table)
+        return msgspec.structs.replace(
+            stored.array,
+            layout=self.builder.layout(stored.layout),
+            variants=tuple(self.builder.layout(layout) for layout in stored.variants),
+        )
+
+    def _tiled(self, members: list[Stored], kinds: set[str], *, new_axis: bool) -> tuple[int, Shape]:
+        rank = members[0].cells.ndim
+        axis = self._int(0, rank) if new_axis else None
+        rows = self._arranged(members, axis)
+        order = sorted(range(len(rows)), key=lambda k: rows[k][1])
+        members, origins = [rows[k][0] for k in order], [rows[k][1] for k in order]
+        layouts = [self.builder.layout(stored.layout) for stored in members]
+        choices = tuple(dict.fromkeys(layouts))
+        columns = tile_columns(
+            [stored.array for stored in members],
+            np.array(origins, np.int64).reshape(len(origins), -1),
+            np.array([choices.index(layout) for layout in layouts], np.int32),
+        )
+        refs = None
+        if members[0].placing == "refs":
+            refs, columns["refs_first"] = self._one_table(members)
+            kinds.add("tiles-refs")
+        kinds.add("tiles-new-axis" if new_axis else "tiles")
+        table = Table(columns)
+        shape = self._extent([s.cells.shape for s in members], origins, axis)
+        dtype = members[0].dtype
+        node = Tiles(
+            self.builder.table(table),
+            shape,
+            from_numpy(DTYPES[dtype]),
+            self._pick(fill_json(dtype)),
+            choices,
+            new_axis=axis,
+            refs=refs,
+        )
+        for row, stored in enumerate(members):
+            first = int(columns["refs_first"][row]) if refs else 0
+            self.truth.add(StoredArray(0, stored.cells.shape, stored.array.location, refs, first), stored)
+        return self.builder.node(node), shape
+
+    def _arranged(self, members: list[Stored], new_axis: int | None) -> list[tuple[Stored, Shape]]:
+        """Disjoint places: one after the other along one axis with gaps, anywhere along the others."""
+        rank = members[0].cells.ndim
+        if new_axis is None and not rank:
+            return [(members[0], ())]
+        along = self._int(0, rank - 1) if new_axis is None else 0
+        at = 0
+        rows: list[tuple[Stored, Shape]] = []
+        for stored in members:
+            at += self._pick((0, 0, 1, 2))
+            origin = [self._pick((0, 0, 0, 1)) for _ in range(rank)]
+            if new_axis is None:
+                origin[along] = at
+                at += stored.cells.shape[along]
+            else:
+                origin.insert(new_axis, at)
+                at += 1
+            rows.append((stored, tuple(origin)))
+        return rows
+
+    def _extent(self, shapes: list[Shape], origins: list[Shape], new_axis: int | None) -> Shape:
+        boxes = [s if new_axis is None else (*s[:new_axis], 1, *s[new_axis:]) for s in shapes]
+        ends = [[o + n for o, n in zip(origin, box, strict=True)] for origin, box in zip(origins, boxes, strict=True)]
+        return tuple(max(axis) + self._pick((0, 0, 1)) for axis in zip(*ends, strict=True))
+
+    def _one_table(self, members: list[Stored]) -> tuple[str, Column]:
+        """The reference tables of several arrays as one, and where each begins."""
+        names = ("offset", "length", "state")
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        firsts = []
+        rows = 0
+        for stored in members:
+            (table,) = stored.tables
+            firsts.append(rows + stored.array.refs_first)
+            ones = np.ones(table.rows, np.uint8)
+            for name in names:
+                parts[name].append(np.asarray(table[name]) if name in table else ones)
+            rows += table.rows
+        whole = Table({name: np.concatenate(columns) for name, columns in parts.items()})
+        return self.builder.table(whole), np.array(firsts, np.int64)
+
+    def _other_layout(self, stored: Stored, dtype: str, kinds: set[str]) -> Layout:
+        layout = stored.layout
+        data_type = from_numpy(DTYPES[dtype])
+        if stored.dtype != dtype:
+            kinds.add("recode-unpack")
+            codec = unpack(stored.dtype, dtype, *self._pick(((0.1, 273.15, [-9999]), (0.02, None, []))))
+            value = self._pick(("NaN", decoded(layout.fill_value, codec, layout.data_type, data_type)))
+            return msgspec.structs.replace(
+                layout, data_type=data_type, fill_value=value, codecs=(codec, *layout.codecs)
+            )
+        other = swapped(split(layout.codecs)[1])
+        if other is not None and DTYPES[dtype].kind in "iuf" and DTYPES[dtype].itemsize > 1 and self._int(0, 1):
+            kinds.add("recode-bytes")
+            layout = msgspec.structs.replace(layout, codecs=other)
+        kinds.add("recode-fill")
+        return msgspec.structs.replace(layout, fill_value=self._pick(fill_json(dtype)))
+
+    def _some(self, members: list[Stored] | tuple[Stored, ...]) -> list[Stored]:
+        count = self._int(1, min(4, len(members)))
+        first = self._int(0, len(members) - 1)
+        return [members[(first + k) % len(members)] for k in range(count)]
+
+    def _int(self, low: int, high: int) -> int:
+        return self.draw(st.integers(low, max(high, low)))
+
+    def _pick[T](self, choices: list[T] | tuple[T, ...]) -> T:
+        return choices[self._int(0, len(choices) - 1)]
