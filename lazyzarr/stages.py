@@ -15,14 +15,22 @@ import numpy as np
 from lazyzarr.display import spelling
 from lazyzarr.display.flat import flatness_of
 from lazyzarr.display.nodes import node_lines
+from lazyzarr.display.rows import (
+    box_text,
+    chunk_text,
+    layout_text,
+    source_cells_text,
+    source_text,
+    stored_of,
+    window_text,
+)
 from lazyzarr.display.tables import columns
 from lazyzarr.errors import SelectionError
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import StoredArray
 from lazyzarr.lower.flatness import Flatness
-from lazyzarr.lower.fragments import Fragments, fragments
+from lazyzarr.lower.fragments import fragments
 from lazyzarr.lower.lowering import Lowered, lower
-from lazyzarr.lower.placements import AFFINE, UNFED, Placements
+from lazyzarr.optimize import Step, optimize
 from lazyzarr.read import Reader
 from lazyzarr.read.locate import RANGE, STATE_NAMES, VALUES
 from lazyzarr.read.plan import Request
@@ -30,6 +38,7 @@ from lazyzarr.read.plan import Request
 Stage = Literal["built", "optimized", "placements", "manifest", "located", "plan"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 LIMIT = 40
+MOST_LETTERS = 140
 
 
 def explain(graph: Graph, stage: Stage, *, reader: Reader, trace: bool = False, limit: int = LIMIT) -> str:
@@ -51,7 +60,7 @@ def explain(graph: Graph, stage: Stage, *, reader: Reader, trace: bool = False, 
     """
     printers: dict[str, Callable[[], list[str]]] = {
         "built": lambda: _nodes(graph, limit),
-        "optimized": lambda: _nodes(graph, limit),
+        "optimized": lambda: _optimized(graph, trace, limit),
         "placements": lambda: _placements(lower(graph), limit),
         "manifest": lambda: _manifest(lower(graph), limit),
         "located": lambda: _located(graph, reader, limit),
@@ -78,42 +87,57 @@ def _nodes(graph: Graph, limit: int) -> list[str]:
     return lines
 
 
+def _optimized(graph: Graph, trace: bool, limit: int) -> list[str]:
+    steps: list[Step] = []
+    lines = _nodes(optimize(graph, observer=steps.append if trace else None), limit)
+    if not trace:
+        return lines
+    lines += ["", f"{spelling.many(len(steps), 'rule')} fired"]
+    for number, step in enumerate(steps[:limit], 1):
+        lines.append(f"{number:3}  {step.rule}")
+        lines.append(f"          {spelling.printable(step.before, MOST_LETTERS)}")
+        lines.append(f"       -> {spelling.printable(step.after, MOST_LETTERS)}")
+    if len(steps) > limit:
+        lines.append(f"... and {len(steps) - limit:,} more")
+    return lines
+
+
 def _placements(lowered: Lowered, limit: int) -> list[str]:
     placed = lowered.placements
     rows = np.arange(min(len(placed), limit))
-    named = _arrays(lowered, placed.source[rows])
+    named = stored_of(lowered, placed.source[rows])
     table = [
         [
-            _source(lowered, int(placed.source[row]), named),
-            _source_cells(placed, row, lowered, named),
-            _box(placed, row),
-            spelling.layout(lowered.layouts[placed.layout[row]]) if placed.layout[row] >= 0 else "",
+            source_text(lowered, int(placed.source[row]), named),
+            source_cells_text(lowered, row, named),
+            box_text(placed, row),
+            layout_text(lowered, row),
         ]
         for row in rows.tolist()
     ]
     header = ["source", "cells of the source", "box of the view", "layout"]
-    return columns(table, header=header, total=len(placed), noun="placements")
+    return _table(table, header, len(placed), "placements")
 
 
 def _manifest(lowered: Lowered, limit: int) -> list[str]:
     found = fragments(lowered)
     rows = range(min(len(found), limit))
-    named = _arrays(lowered, found.source[: len(rows)])
+    named = stored_of(lowered, found.source[: len(rows)])
     table = [
         [
-            _source(lowered, int(found.source[row]), named),
-            _chunk(found, row, lowered),
-            _window(found, row, lowered),
-            _box(found, row),
+            source_text(lowered, int(found.source[row]), named),
+            chunk_text(lowered, found, row),
+            window_text(lowered, found, row),
+            box_text(found, row),
         ]
         for row in rows
     ]
     header = ["source", "chunk", "window in the chunk", "box of the view"]
-    return columns(table, header=header, total=len(found), noun="fragments")
+    return _table(table, header, len(found), "fragments")
 
 
 def _located(graph: Graph, reader: Reader, limit: int) -> list[str]:
-    lowered, found, chunks = reader.locate(graph)
+    _, found, chunks = reader.locate(graph)
     table: list[list[str]] = []
     for chunk in range(min(len(chunks), limit)):
         stored = chunks.arrays[int(chunks.array[chunk])]
@@ -123,13 +147,15 @@ def _located(graph: Graph, reader: Reader, limit: int) -> list[str]:
             [
                 spelling.place(stored),
                 str(tuple(coords)),
-                _box(found, members[0]) + (f" and {len(members) - 1} more" if len(members) > 1 else ""),
+                box_text(found, members[0]) + (f" and {len(members) - 1} more" if len(members) > 1 else ""),
                 STATE_NAMES[int(chunks.state[chunk])],
-                _object(chunks.url[chunk], int(chunks.state[chunk]), int(chunks.offset[chunk]), int(chunks.length[chunk])),
+                _object(
+                    chunks.url[chunk], int(chunks.state[chunk]), int(chunks.offset[chunk]), int(chunks.length[chunk])
+                ),
             ]
         )
     header = ["source", "chunk", "box of the view", "state", "where"]
-    return columns(table, header=header, total=len(chunks), noun="chunks")
+    return _table(table, header, len(chunks), "chunks")
 
 
 def _plan(graph: Graph, reader: Reader, limit: int) -> list[str]:
@@ -157,64 +183,10 @@ def _plan(graph: Graph, reader: Reader, limit: int) -> list[str]:
     return [*lines, "total: " + ", ".join(totals)]
 
 
-def _arrays(lowered: Lowered, numbers: np.ndarray) -> dict[int, StoredArray]:
-    """The stored arrays that some rows name."""
-    used = np.unique(numbers[numbers >= 0])
-    return dict(zip(used.tolist(), lowered.sources.arrays(used), strict=True))
-
-
-def _source(lowered: Lowered, number: int, named: dict[int, StoredArray]) -> str:
-    if number < 0:
-        return f"constant {spelling.value(lowered.constants[-1 - number].value)}"
-    return spelling.place(named[number])
-
-
-def _source_cells(placed: Placements, row: int, lowered: Lowered, named: dict[int, StoredArray]) -> str:
-    number = int(placed.source[row])
-    rank = len(named[number].shape) if number >= 0 else 0
-    return _keys(placed.first, placed.step, placed.count, placed, row, rank)
-
-
-def _window(found: Fragments, row: int, lowered: Lowered) -> str:
-    rank = len(lowered.layouts[found.layout[row]].chunk_shape)
-    return _keys(found.start, found.step, found.count, found, row, rank)
-
-
-def _chunk(found: Fragments, row: int, lowered: Lowered) -> str:
-    rank = len(lowered.layouts[found.layout[row]].chunk_shape)
-    return str(tuple(found.chunk[row, :rank].tolist()))
-
-
-def _keys(
-    first: np.ndarray, step: np.ndarray, count: np.ndarray, of: Placements | Fragments, row: int, rank: int
-) -> str:
-    """Cells along each axis of a source or chunk, with the view axis that runs there where it is not the same."""
-    parts: list[str] = []
-    for axis in range(rank):
-        start, stride, length = int(first[row, axis]), int(step[row, axis]), int(count[row, axis])
-        pool = int(of.pool[row, axis])
-        if pool != AFFINE:
-            parts.append("{" + spelling.numbers(start + stride * of.pool_from[pool : pool + length]) + "}")
-        elif of.axis[row, axis] == UNFED:
-            parts.append(str(start))
-        else:
-            parts.append(spelling.cells(start, stride, length))
-    text = f"[{', '.join(parts)}]"
-    feeding = [int(a) for a in of.axis[row, :rank] if a != UNFED]
-    return text + (f" to axes {tuple(feeding)}" if feeding != sorted(feeding) else "")
-
-
-def _box(of: Placements | Fragments, row: int) -> str:
-    parts: list[str] = []
-    for axis in range(of.into_first.shape[1]):
-        first, step, count = (int(c[row, axis]) for c in (of.into_first, of.into_step, of.into_count))
-        fed = np.flatnonzero(of.axis[row] == axis)
-        pool = int(of.pool[row, fed[0]]) if len(fed) else AFFINE
-        if pool != AFFINE:
-            parts.append("{" + spelling.numbers(first + step * of.pool_into[pool : pool + count]) + "}")
-        else:
-            parts.append(spelling.cells(first, step, count))
-    return f"[{', '.join(parts)}]"
+def _table(rows: list[list[str]], header: list[str], total: int, noun: str) -> list[str]:
+    if not rows:
+        return [f"no {noun}"]
+    return columns(rows, header=header, total=total, noun=noun)
 
 
 def _object(url: str, state: int, offset: int, length: int) -> str:

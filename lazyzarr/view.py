@@ -159,7 +159,7 @@ class View:
     def ir(self) -> Graph:
         """The view as a flat graph: what is stored, optimized, lowered and read."""
         if self._graph is None:
-            self._graph = _flat(self)
+            self._graph = self._inputs[0].ir.then(self._node) if isinstance(self._node, Index) else _flat(self)
         return self._graph
 
     def graph(self) -> networkx.DiGraph[int]:

@@ -193,6 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _content(self, content: bytes, headers: dict[str, str], due: dict[Fault, object]) -> None:
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         status, body = 200, content
+        headers["Last-Modified"] = "Thu, 01 Jan 2026 00:00:00 GMT"
         if wanted and "ignore-range" not in due:
             first = int(wanted[1]) + ("other-range" in due)
             end = min(int(wanted[2]) + 1 + ("other-range" in due) if wanted[2] else len(content), len(content))
@@ -241,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _plain(self, status: int, headers: dict[str, str]) -> None:
-        body = b"" if self.command == "HEAD" else b"refused\n"
+        body = b"" if self.command == "HEAD" or status in (204, 304) else b"refused\n"
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

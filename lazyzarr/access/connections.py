@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import ipaddress
 import os
+import select
 import socket
 import ssl
 import threading
@@ -73,6 +74,7 @@ class Connections:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: dict[_Key, list[HTTPConnection]] = {}
+        self._contexts: dict[str | None, ssl.SSLContext] = {}
         self._public: set[str] = set()
         self._process = os.getpid()
         weakref.finalize(self, _close, self._idle)
@@ -158,9 +160,14 @@ class Connections:
         host, port = _address(place if proxy is None else proxy)
         if place.scheme == "http":
             return HTTPConnection(host, port, timeout=CONNECT_SECONDS)
-        context = ssl.create_default_context()
-        if ca := options.get("ca"):
-            context.load_verify_locations(ca)
+        ca = options.get("ca")
+        context = self._contexts.get(ca)
+        if context is None:
+            # Reading the certificates of the system costs more than a request.
+            context = ssl.create_default_context()
+            if ca is not None:
+                context.load_verify_locations(ca)
+            self._contexts[ca] = context
         connection = HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=context)
         if proxy is not None:
             connection.set_tunnel(*_address(place))
@@ -187,7 +194,12 @@ class Connections:
                 _close(self._idle)
                 self._process = os.getpid()
             idle = self._idle.get(key)
-            return idle.pop() if idle else None
+            while idle:
+                connection = idle.pop()
+                if not _readable(connection.sock):
+                    return connection
+                connection.close()
+            return None
 
     def _give_back(self, key: _Key, connection: HTTPConnection) -> None:
         with self._lock:
@@ -202,6 +214,13 @@ class Connections:
             idle = self._idle.pop(key, [])
         for connection in idle:
             connection.close()
+
+
+def _readable(sock: socket.socket) -> bool:
+    """Whether an idle connection has something to say: its end, or bytes that belong to no answer."""
+    waiting = select.poll()
+    waiting.register(sock, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _close(idle: dict[_Key, list[HTTPConnection]]) -> None:

@@ -22,6 +22,7 @@ from lazyzarr.access.remote import (
     ask,
     astray,
     beyond,
+    headline,
     missing,
     refused,
     unavailable,
@@ -135,12 +136,12 @@ def _tried[T](url: str, call: Callable[[], T]) -> T | Again:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise missing(url) from error
     except PermissionError as error:
-        raise refused(url, str(error) or "permission denied") from error
+        raise refused(url, headline(error)) from error
     except (TimeoutError, ConnectionError) as error:
-        return Again(unavailable(url, str(error) or type(error).__name__))
+        return Again(unavailable(url, headline(error)))
     except Exception as error:
         # File systems of fsspec raise what their client raises: there is no common class.
-        raise unavailable(url, f"{type(error).__name__}: {error}") from error
+        raise unavailable(url, f"{type(error).__name__}: {headline(error)}") from error
 
 
 def _opened(scheme: str, text: str, options: Any) -> Any:

@@ -39,6 +39,7 @@ from lazyzarr.access.remote import (
     astray,
     beyond,
     by_status,
+    headline,
     missing,
     refused,
     unavailable,
@@ -160,7 +161,7 @@ def _connected(scheme: str, bucket: str, prefix: str, options: Mapping[str, Any]
         return kind(bucket, client_options=client, retry_config={"max_retries": 0}, **known)
     except (BaseError, TypeError, ValueError) as error:
         raise ViewSchemaError(
-            f"storage_options for {prefix or shown(f'{scheme}://{bucket}')} are not accepted ({_first_line(error)}); "
+            f"storage_options for {prefix or shown(f'{scheme}://{bucket}')} are not accepted ({headline(error)}); "
             "they take what obstore's S3Store, GCSStore and AzureStore take; correct them",
             where="storage_options",
         ) from error
@@ -172,7 +173,7 @@ def _list(store: Any, prefix: str | None) -> Mapping[str, Any]:
 
 def _failure(url: str, span: Span, pin: str | None, error: Exception) -> Again:
     """What an error of obstore means: `Again`, or our error raised."""
-    text = _first_line(error)
+    text = headline(error)
     if isinstance(error, FileNotFoundError):
         if "NoSuchBucket" in str(error):
             raise astray(url, "there is no such bucket") from error
@@ -191,9 +192,3 @@ def _failure(url: str, span: Span, pin: str | None, error: Exception) -> Again:
     if _PASSING.search(text):
         return Again(unavailable(url, text))
     raise unavailable(url, text) from error
-
-
-def _first_line(error: Exception) -> str:
-    """The headline of an error of obstore, which goes on with its inner state for pages; without query strings."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return re.sub(r"\?\S*", "", line)[:300]

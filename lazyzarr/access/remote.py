@@ -8,6 +8,7 @@ anything else, and to know any protocol.
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Buffer, Callable, Mapping
 from importlib import import_module
@@ -187,6 +188,12 @@ def by_status(url: str, status: int, span: Span, *, size: int | None = None, aft
     if status in _PASSING_STATUS:
         return Again(unavailable(url, f"HTTP status {status}"), after)
     raise astray(url, f"the server answers with HTTP status {status}")
+
+
+def headline(error: BaseException) -> str:
+    """The first line of what a client says, without query strings, which may hold a signature."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"\?\S*", "", line)[:300]
 
 
 def missing(url: str) -> SourceMissing:

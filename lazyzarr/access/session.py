@@ -146,7 +146,7 @@ class Session:
         for prefix in self._options.keys() & other._options.keys():
             if self._options[prefix] != other._options[prefix]:
                 raise ViewSchemaError(
-                    f"two sessions differ in their options for {shown(prefix)}; open both with the same storage_options",
+                    f"two sessions have other options for {shown(prefix)}; open both with the same storage_options",
                     where="storage_options",
                 )
         return Session(

@@ -295,5 +295,8 @@ def _drain(response: HTTPResponse) -> None:
 
 
 def _target(place: Location, response: HTTPResponse) -> Location:
-    target = urljoin(place.url, response.getheader("Location", ""))
-    return parse(quote(target, safe="/?#[]%\\-._~!$&'()*+,;=:@"), trusted=True)
+    given = response.getheader("Location", "").partition("#")[0]
+    try:
+        return parse(quote(urljoin(place.url, given), safe="/?[]%\\-._~!$&'()*+,;=:@"), trusted=True)
+    except ValueError as error:
+        raise astray(place.url, "the server redirects to something that is no location") from error

@@ -29,13 +29,14 @@ from lazyzarr.access.remote import (
     Span,
     astray,
     beyond,
+    headline,
     missing,
     refused,
     unavailable,
     within,
 )
 from lazyzarr.access.url import child, from_user, key_of, shown
-from lazyzarr.errors import LazyZarrError, UnsupportedFeature, ViewSchemaError
+from lazyzarr.errors import LazyZarrError, SourceUnavailable, UnsupportedFeature, ViewSchemaError
 from lazyzarr.ir.layout import Stamp
 
 
@@ -100,7 +101,14 @@ class ZarrStores:
             wanted = OffsetByteRequest(span.offset)
         if span.length == 0:
             return Answer(b"", Stamp())
-        found = self._asked(url, lambda: self._get(store, key, wanted))
+        try:
+            found = self._asked(url, lambda: self._get(store, key, wanted))
+        except SourceUnavailable as error:
+            # Some stores fail where a range begins beyond the end.
+            size = self._size_if_told(store, key)
+            if not span.whole and size is not None and size < span.offset + (span.length or 0):
+                raise beyond(url, span, size) from error
+            raise
         if found is None:
             raise missing(url)
         data = memoryview(found.as_numpy_array()).cast("B")
@@ -136,6 +144,12 @@ class ZarrStores:
             raise missing(url)
         return tuple(sorted(names))
 
+    def _size_if_told(self, store: Store, key: str) -> int | None:
+        try:
+            return self._loop.run(store.getsize(key))
+        except Exception:
+            return None  # the failure that made us ask is the one to report
+
     def _get(self, store: Store, key: str, wanted: ByteRequest | None) -> Any:
         if isinstance(store, SupportsGetSync) and not isinstance(store, WrapperStore):
             return store.get_sync(key, prototype=cpu.buffer_prototype, byte_range=wanted)
@@ -150,10 +164,10 @@ class ZarrStores:
         except FileNotFoundError as error:
             raise missing(url) from error
         except PermissionError as error:
-            raise refused(url, str(error) or "permission denied") from error
+            raise refused(url, headline(error)) from error
         except Exception as error:
             # A store raises what its client raises: there is no common class.
-            raise unavailable(url, f"{type(error).__name__}: {error}") from error
+            raise unavailable(url, f"{type(error).__name__}: {headline(error)}") from error
 
     def _place(self, url: str) -> tuple[Store, str]:
         prefix, store = self._settings.store_for(url)

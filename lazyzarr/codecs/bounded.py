@@ -38,7 +38,7 @@ from lazyzarr.errors import ChunkError
 _blosc.use_threads = False
 
 _WINDOW = 1 << 14
-_MEMORY = (68 << 20, 2)
+_MEMORY = (66 << 20, 2)
 """What an lzma decoder may reserve: the dictionary of preset 9, plus twice the chunk."""
 _ZSTD_MAGIC, _ZSTD_SKIPPABLE = 0xFD2FB528, 0x184D2A50
 _ZSTD_BLOCK = 1 << 17

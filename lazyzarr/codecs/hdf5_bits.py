@@ -91,7 +91,9 @@ def scaleoffset(data: Buffer, configuration: Configuration, out_nbytes: int) -> 
     p = [int(one) for one in configuration["parameters"]]
     scale_type, scale, cells, floats, size, signed, big, filled = p[:8]
     if size not in (1, 2, 4, 8) or cells * size > out_nbytes:
-        raise ChunkTooLarge(f"scaleoffset: {cells} cells of {size} bytes do not fit {out_nbytes} bytes; check the source")
+        raise ChunkTooLarge(
+            f"scaleoffset: {cells} cells of {size} bytes do not fit {out_nbytes} bytes; check the source"
+        )
     view = memoryview(data).cast("B")
     if view.nbytes < _HEADER or view[4] > 16:
         raise _malformed("scaleoffset", "the chunk is shorter than its header")

@@ -42,7 +42,9 @@ def szip(data: Buffer, configuration: Configuration, out_nbytes: int) -> Buffer:
     if view.nbytes < 4:
         raise _malformed("szip", "the chunk is shorter than its header")
     _declared("szip", int.from_bytes(view[:4], "little"), out_nbytes)
-    parameters = (configuration[key] for key in ("options_mask", "pixels_per_block", "bits_per_pixel", "pixels_per_scanline"))
+    parameters = (
+        configuration[key] for key in ("options_mask", "pixels_per_block", "bits_per_pixel", "pixels_per_scanline")
+    )
     return _native("szip", imagecodecs.szip_decode, view, *parameters, header=True, out=out_nbytes)
 
 
@@ -96,7 +98,9 @@ def zfp(data: Buffer, configuration: Configuration, out_nbytes: int) -> Buffer:
     """ZFP: the stream header is in the configuration, the body follows it bit by bit."""
     header = _zfp_header(base64.b64decode(configuration["header"]))
     if header.nbytes != out_nbytes:
-        raise ChunkTooLarge(f"zfp: the header declares {header.nbytes} bytes; the layout declares {out_nbytes}; check the source")
+        raise ChunkTooLarge(
+            f"zfp: the header declares {header.nbytes} bytes; the layout declares {out_nbytes}; check the source"
+        )
     view = _view(data)
     if view.nbytes * 8 < header.least_bits:
         raise _malformed("zfp", "the chunk ends early")
@@ -144,7 +148,9 @@ def _zfp_header(raw: bytes) -> _ZfpHeader:
         least = most = mode + 1
     blocks = math.prod(-(-length // 4) for length in lengths)
     # a last block may be cut where it ends in zeros, so one word of slack
-    return _ZfpHeader(raw, 148 if long else 96, math.prod(lengths) * itemsize, max(0, blocks * least - 64), blocks * most)
+    return _ZfpHeader(
+        raw, 148 if long else 96, math.prod(lengths) * itemsize, max(0, blocks * least - 64), blocks * most
+    )
 
 
 def blosc2(data: Buffer, configuration: Configuration, out_nbytes: int) -> Buffer:
@@ -208,7 +214,9 @@ def _tiles(meta: bytes, itemsize: int) -> _Tiles | None:
         if meta[place] != 0x90 + rank:
             raise _malformed("blosc2", "its metalayer is damaged")
         place += 1
-        shapes.append(tuple(int.from_bytes(meta[place + i * width + 1 : place + (i + 1) * width], "big") for i in range(rank)))
+        shapes.append(
+            tuple(int.from_bytes(meta[place + i * width + 1 : place + (i + 1) * width], "big") for i in range(rank))
+        )
         place += rank * width
     _, chunk, block = shapes
     if not all(0 < b <= max(c, 1) for b, c in zip(block, chunk, strict=True)):
@@ -226,7 +234,9 @@ def _special(index: memoryview, out_nbytes: int) -> Buffer:
     offset = bytes(_native("blosc2", imagecodecs.blosc2_decode, index[:stored]))
     if offset[7] & 0x80 and offset[7] >> 0 & 0x7F in (_SPECIAL_ZEROS, _SPECIAL_UNINIT):
         return bytes(out_nbytes)
-    raise _malformed("blosc2", f"the frame holds a special chunk of kind {offset[7]:#x}, which the filter does not write")
+    raise _malformed(
+        "blosc2", f"the frame holds a special chunk of kind {offset[7]:#x}, which the filter does not write"
+    )
 
 
 def fixed_text(data: Buffer, configuration: Configuration, out_nbytes: int) -> Buffer:

@@ -15,6 +15,7 @@ from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.buffer.cpu import Buffer, NDBuffer
 from zarr.core.dtype import get_data_type_from_native_dtype
+from zarr.errors import UnknownCodecError
 from zarr.registry import get_codec_class
 
 from lazyzarr.codecs.stages import Array, Bytes, Configuration, malformed
@@ -33,7 +34,7 @@ def decoder(name: str) -> tuple[Place, Callable[..., Any]]:
     """
     try:
         kind = cast("Any", get_codec_class(name))
-    except KeyError as error:
+    except (KeyError, UnknownCodecError) as error:
         raise UnsupportedFeature(
             f"codec {name!r} is not registered with zarr-python; install its package, or register a decoder",
             reason="codec-unknown",

@@ -44,7 +44,7 @@ def parameters(node: Node, graph: Graph) -> str:
             array = graph.arrays[node.array]
             return f"{spelling.place(array)}  {spelling.layout(graph.layouts[array.layout])}"
         case Fill():
-            return f"value {spelling.value(node.value)}"
+            return f"value {spelling.value(node.value, node.data_type)}"
         case Tiles():
             rows = graph.tables[node.table].rows
             along = f", each one cell of axis {node.new_axis}" if node.new_axis is not None else ""
@@ -52,7 +52,8 @@ def parameters(node: Node, graph: Graph) -> str:
             kinds = f", {spelling.many(len(node.layouts), 'layout')}" if len(node.layouts) > 1 else ""
             return f"{spelling.many(rows, 'array')}{along}{kinds}{layouts}"
         case Index():
-            return f"[{', '.join(spelling.key(part) for part in node.axes)}]"
+            lengths = infer(graph)[node.input].shape
+            return f"[{', '.join(map(spelling.key, node.axes, lengths))}]"
         case Take():
             count = graph.tables[node.indices]["indices"].shape[0]
             return f"axis {node.axis}, {spelling.many(count, 'index') if count == 1 else f'{count:,} indices'}"

@@ -106,9 +106,19 @@ def cells(start: int, step: int, count: int) -> str:
     return f"{start}:{stop if stop >= 0 else ''}:{step}"
 
 
-def key(part: Span | int) -> str:
-    """One axis of an index node."""
-    return str(part) if isinstance(part, int) else cells(part.start, part.step, part.count)
+def key(part: Span | int, length: int) -> str:
+    """One axis of an index node, as short as a person would write it.
+
+    Examples
+    --------
+    >>> key(Span(0, 1, 4), 4), key(Span(3, -1, 4), 4), key(Span(1, 1, 2), 4), key(3, 4)
+    (':', '::-1', '1:3', '3')
+    """
+    if isinstance(part, int):
+        return str(part)
+    if part.count == length and length > 1:
+        return ":" if part.step == 1 else "::-1"
+    return cells(part.start, part.step, part.count)
 
 
 def numbers(values: Sequence[int] | np.ndarray) -> str:
@@ -135,8 +145,16 @@ def _probes(count: int) -> tuple[int, int]:
     return 1, count // 2
 
 
-def value(given: Any) -> str:
-    """A value in the JSON form of Zarr metadata, short."""
+def value(given: Any, of: DataType | None = None) -> str:
+    """A value in the JSON form of Zarr metadata, short; floats with the digits that tell them apart in their type.
+
+    Examples
+    --------
+    >>> value("NaN"), value([1, 2]), value(1.0000000200408773e20, "float32")
+    ('NaN', '[1, 2]', '1e+20')
+    """
+    if isinstance(given, float) and isinstance(of, str) and of.startswith("float"):
+        return str(np.dtype(of).type(given))
     return printable(given if isinstance(given, str) else json.dumps(given), MOST_LETTERS)
 
 
@@ -189,10 +207,10 @@ def _decoding(codec: NamedConfig) -> str:
     if codec.name == "lazyzarr.unpack":
         parts = [f"unpack {_type(conf.get('stored_type'))}"]
         if conf.get("fill_values"):
-            parts.append("NaN where " + " or ".join(value(v) for v in conf["fill_values"]))
-        for name, sign in (("scale_factor", "×"), ("add_offset", "+")):
+            parts.append("NaN where " + " or ".join(value(v, conf.get("stored_type")) for v in conf["fill_values"]))
+        for name, sign in (("scale_factor", "times"), ("add_offset", "plus")):
             if conf.get(name) is not None:
-                parts.append(f"{sign} {value(conf[name])}")
+                parts.append(f"{sign} {value(conf[name], conf.get('arithmetic'))}")
         return ", ".join(parts)
     return printable(f"{codec.name} {value(conf)}".strip(), MOST_LETTERS)
 

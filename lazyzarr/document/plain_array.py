@@ -78,6 +78,7 @@ def metadata(
         "codecs": [msgspec_form(codec) for codec in layout.codecs],
         "attributes": dict(attributes or {}),
         "dimension_names": list(dimension_names),
+        "storage_transformers": [],
     }
 
 

@@ -2,13 +2,13 @@
 
 Owns the scan of raw JSON text. Length, depth, number of values and digits of integers are counted block by block
 before any parser sees the text; then byte order marks, invalid UTF-8, duplicate members, NaN and Infinity are
-refused. Refuses to know members: that is `lazyzarr.document.wire`.
+refused. Refuses to know members by name: that is `lazyzarr.document.wire`.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -16,15 +16,16 @@ import numpy as np
 from lazyzarr.document.limits import Limits
 from lazyzarr.errors import ViewSyntaxError
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 16
+"""Bytes looked at together: what is made of them stays in the processor's cache."""
+_MOST_NAMED = 1 << 16
+"""Members up to which the duplicate one is looked for, to name it."""
 _DEPTH = np.zeros(256, np.int8)
 _DEPTH[[ord("["), ord("{")]] = 1
 _DEPTH[[ord("]"), ord("}")]] = -1
 _VALUE = np.zeros(256, bool)
 _VALUE[[ord(c) for c in "[{,"]] = True
-_DIGIT = np.zeros(256, bool)
-_DIGIT[[ord(c) for c in "0123456789"]] = True
-_QUOTE, _ESCAPE, _POINT = ord('"'), ord("\\"), ord(".")
+_QUOTE, _ESCAPE, _POINT, _COLON = b'"\\.:'
 
 
 def check_text(text: bytes, limits: Limits) -> None:
@@ -46,15 +47,15 @@ def check_text(text: bytes, limits: Limits) -> None:
     limits.check("document_bytes", len(text), where="$")
     if text.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise _syntax("the text begins with a byte order mark; JSON is UTF-8 without one; remove it")
-    _scan(text, limits)
+    members = _scan(text, limits)
     try:
-        characters = text.decode()
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise parse_error(error) from None
     except UnicodeDecodeError as error:
-        raise _syntax(f"byte {error.start} of the text is not UTF-8; JSON is; write the document again") from None
-    try:
-        _STRICT.decode(characters)
-    except (ValueError, RecursionError) as error:
-        raise _syntax(f"the text is not JSON ({error}); write the document again") from None
+        raise _syntax(f"the text is not UTF-8 ({error.reason}); JSON is; write the document again") from None
+    if _members(value) != members:
+        raise _syntax(f"the member {_twice(text, members)} is there twice; a member has one value; remove one")
 
 
 def parse_error(error: msgspec.DecodeError) -> ViewSyntaxError:
@@ -62,27 +63,33 @@ def parse_error(error: msgspec.DecodeError) -> ViewSyntaxError:
     return _syntax(f"the text is not JSON ({error}); write the document again")
 
 
-def _scan(text: bytes, limits: Limits) -> None:
-    """Count depth, values and digits outside strings, one block after the other."""
+def _scan(text: bytes, limits: Limits) -> int:
+    """Check depth, values and digits outside strings, one block after the other; the number of members."""
     whole = np.frombuffer(text, np.uint8)
-    inside, escaped, depth, values, digits = False, False, 0, 1, 0
+    inside, escaped, depth, values, digits, members = False, False, 0, 1, 0, 0
     for start in range(0, len(whole), _BLOCK):
-        block = whole[start : start + _BLOCK]
+        stop = min(start + _BLOCK, len(whole))
+        if inside and not escaped and text.find(b'"', start, stop) < 0 and text.find(b"\\", start, stop) < 0:
+            digits = 0
+            continue
+        block = whole[start:stop]
         quotes, escaped = _real_quotes(block, escaped)
         within = np.bitwise_xor.accumulate(quotes.view(np.uint8)).view(bool)
         if inside:
             within = ~within
         inside = bool(within[-1])
-        outside = ~within
-        steps = _DEPTH[block[outside]]
+        open_air = np.where(within, 0, block)
+        steps = _DEPTH[open_air]
         steps = steps[steps != 0].astype(np.int64)
         if len(steps):
             levels = depth + np.cumsum(steps)
             limits.check("json_depth", int(levels.max()), where="$")
             depth = int(levels[-1])
-        values += int(np.count_nonzero(_VALUE[block] & outside))
+        values += int(np.count_nonzero(_VALUE[open_air]))
         limits.check("json_values", values, where="$")
-        digits = _digits(whole, start, _DIGIT[block] & outside, digits, limits)
+        members += int(np.count_nonzero(open_air == _COLON))
+        digits = _digits(whole, start, (open_air - 48) < 10, digits, limits)
+    return members
 
 
 def _real_quotes(block: np.ndarray[Any, Any], escaped: bool) -> tuple[np.ndarray[Any, Any], bool]:
@@ -110,32 +117,52 @@ def _real_quotes(block: np.ndarray[Any, Any], escaped: bool) -> tuple[np.ndarray
 
 def _digits(whole: np.ndarray[Any, Any], start: int, digit: np.ndarray[Any, Any], carried: int, limits: Limits) -> int:
     """Check runs of digits that are not behind a decimal point; the length of the run at the end of the block."""
+    most = limits.integer_digits
+    width = most // 2 + 1
+    # A run that is too long covers one of the pieces of this width, or reaches over an end of the block.
+    pieces = digit[: len(digit) // width * width].reshape(-1, width)
+    head, tail = digit[: most + 1], digit[-most - 1 :]
+    if not carried and not pieces.all(axis=1).any() and not (digit[0] and head.all()) and not tail.all():
+        return len(tail) - 1 - int(np.flatnonzero(~tail)[-1])
     others = np.flatnonzero(~digit)
     if not len(others):
         limits.check("integer_digits", carried + len(digit), where="$")
         return carried + len(digit)
     runs = np.diff(others, prepend=-1) - 1
     runs[0] += carried
-    for at in np.flatnonzero(runs > limits.integer_digits).tolist():
+    for at in np.flatnonzero(runs > most).tolist():
         first = start + int(others[at]) - int(runs[at])
         if first == 0 or whole[first - 1] != _POINT:
             limits.check("integer_digits", int(runs[at]), where="$")
     return len(digit) - 1 - int(others[-1])
 
 
-def _once(pairs: list[tuple[str, Any]]) -> None:
-    """Refuse an object with a member twice; the object itself is not kept."""
-    if len(dict(pairs)) != len(pairs):
+def _members(value: Any) -> int:
+    """Members of all objects of a parsed value; where a name was there twice, one is missing."""
+    count = 0
+    waiting: list[Any] = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            inner = cast(dict[str, Any], one)
+            count += len(inner)
+            waiting.extend(inner.values())
+        elif isinstance(one, list):
+            waiting.extend(cast(list[Any], one))
+    return count
+
+
+def _twice(text: bytes, members: int) -> str:
+    """The name that is there twice, where that does not take long to find out."""
+    found: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
         seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise _syntax(f"the member {twice[:64]!r} is there twice; a member has one value; remove one")
+        found.extend(repr(name[:64]) for name, _ in pairs if name in seen or seen.add(name))
 
-
-def _constant(name: str) -> None:
-    raise _syntax(f'the text has {name}; JSON numbers are finite; write "{name}" as text, as Zarr does')
-
-
-_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_constant)
+    if members <= _MOST_NAMED:
+        json.JSONDecoder(object_pairs_hook=look).decode(text.decode())
+    return found[0] if found else "of some object"
 
 
 def _syntax(what: str) -> ViewSyntaxError:

@@ -16,9 +16,14 @@ from lazyzarr.errors import LazyZarrError, SourceChanged, SourceMissing, Unsuppo
 from lazyzarr.formats import hdf5_attributes as attributes
 from lazyzarr.formats import hdf5_dimensions as dimensions
 from lazyzarr.formats.hdf5_file import File, Packing, opened
+from lazyzarr.formats.hdf5_headers import header
 from lazyzarr.formats.hdf5_links import MAX_HOPS, Elsewhere, links, resolve
 from lazyzarr.formats.hdf5_model import Allow, Hdf5Group, Hdf5Item, Hdf5Refused
 from lazyzarr.formats.hdf5_variable import describe, found
+
+MAX_ALIASES = 64
+"""Further names of groups that are followed in one file."""
+
 
 @dataclass
 class _Tree:
@@ -26,10 +31,36 @@ class _Tree:
 
     name: str
     obj: Any
+    attributes: attributes.Attributes
     scope: dimensions.Scope
     children: dict[str, _Tree] = field(default_factory=dict)
     linked: dict[str, Hdf5Item | Hdf5Group] = field(default_factory=dict)
     """What needed no second look: refusals, and what was imported from other files."""
+
+
+@dataclass
+class _Seen:
+    """Groups met so far; names beyond the first are few in honest files, and 2^n in others."""
+
+    paths: dict[tuple[int, int], str] = field(default_factory=dict)
+    aliases: int = 0
+
+    def check(self, obj: Any, inner: str, above: dict[tuple[int, int], str]) -> None:
+        """Refuse a group that holds itself, and further names of groups once there are too many."""
+        info = h5o.get_info(obj)
+        key = (info.fileno, info.addr)
+        if key in above:
+            raise UnsupportedFeature(
+                f"{inner} leads back to {above[key]}; a cycle has no end; open {above[key]} itself",
+                reason="source-unsupported",
+            )
+        self.aliases += key in self.paths
+        if key in self.paths and self.aliases > MAX_ALIASES:
+            raise UnsupportedFeature(
+                f"{inner} is another name of {self.paths[key]}; more than {MAX_ALIASES} such names are not followed;"
+                f" open {self.paths[key]} itself",
+                reason="source-unsupported",
+            )
 
 
 def import_file(path: str, url: str, *, packing: Packing = "auto", allow_external: Allow | None = None) -> Hdf5Group:
@@ -90,7 +121,7 @@ def _import_object(file: File, inner: str) -> Hdf5Item | Hdf5Group:
     axes = dimensions.declared(one)
     if axes is None:
         root = h5g.open(file.fid, b"/")
-        axes = _axes(root, _walk(file, root, "", "/", {})).get(inner)
+        axes = _axes(_walk(file, root, "", "/", {}, _Seen())).get(inner)
     return describe(file, one, axes)
 
 
@@ -107,12 +138,12 @@ def _import_elsewhere(file: File, link: Elsewhere, name: str) -> Hdf5Item | Hdf5
 
 
 def _import_group(file: File, obj: Any, name: str, path: str) -> Hdf5Group:
-    tree = _walk(file, obj, name, path, {})
-    return _group(file, tree, _axes(obj, tree))
+    tree = _walk(file, obj, name, path, {}, _Seen())
+    return _group(file, tree, _axes(tree))
 
 
-def _axes(root: Any, tree: _Tree) -> dict[str, dimensions.Axes]:
-    return dimensions.axes(tree.scope, netcdf=b"_NCProperties" in attributes.names(root))
+def _axes(tree: _Tree) -> dict[str, dimensions.Axes]:
+    return dimensions.axes(tree.scope, netcdf=b"_NCProperties" in tree.attributes)
 
 
 def _group(file: File, tree: _Tree, named: dict[str, dimensions.Axes]) -> Hdf5Group:
@@ -126,30 +157,30 @@ def _group(file: File, tree: _Tree, named: dict[str, dimensions.Axes]) -> Hdf5Gr
         else:
             arrays[name] = item
     return Hdf5Group(
-        tree.name, attributes.plain(attributes.read_all(tree.obj, attributes.names(tree.obj))), groups, arrays
+        tree.name, attributes.plain(tree.attributes.data()), groups, arrays
     )
 
 
-def _walk(file: File, group: Any, name: str, path: str, above: dict[tuple[int, int], str]) -> _Tree:
-    tree = _Tree(name, group, dimensions.Scope(path))
+def _attributes(file: File, group: Any, address: int) -> attributes.Attributes:
+    head = header(file.headers, address) if file.headers is not None else None
+    return attributes.Attributes(group, head.attributes if head is not None else None)
+
+
+def _walk(file: File, group: Any, name: str, path: str, above: dict[tuple[int, int], str], seen: _Seen) -> _Tree:
     info = h5o.get_info(group)
+    tree = _Tree(name, group, _attributes(file, group, info.addr), dimensions.Scope(path))
     above = {**above, (info.fileno, info.addr): path}
-    for raw, kind in links(group):
+    seen.paths.setdefault((info.fileno, info.addr), path)
+    for raw, kind, address in links(group):
         child = attributes.text(raw)
         inner = f"{path.rstrip('/')}/{child}"
         try:
             obj = h5o.open(group, raw) if kind == h5l.TYPE_HARD else resolve(file, inner)
             if isinstance(obj, h5d.DatasetID):
-                tree.scope.datasets.append(found(file, obj, child, inner))
+                tree.scope.datasets.append(found(file, obj, child, inner, address if kind == h5l.TYPE_HARD else None))
             elif isinstance(obj, h5g.GroupID):
-                target = h5o.get_info(obj)
-                closes = above.get((target.fileno, target.addr))
-                if closes is not None:
-                    raise UnsupportedFeature(
-                        f"{inner} leads back to {closes}; a cycle has no end; open {closes} itself",
-                        reason="source-unsupported",
-                    )
-                tree.children[child] = _walk(file, obj, child, inner, above)
+                seen.check(obj, inner, above)
+                tree.children[child] = _walk(file, obj, child, inner, above, seen)
                 tree.scope.children.append(tree.children[child].scope)
             elif isinstance(obj, Elsewhere):
                 tree.linked[child] = _import_elsewhere(file, obj, child)

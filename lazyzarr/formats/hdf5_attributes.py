@@ -1,7 +1,7 @@
 """HDF5 attributes as plain Python values.
 
-Owns reading attributes through the low-level interface (the high-level one costs five times as much, which
-dominates the import of many small files) and their JSON form. Numbers keep their NumPy type until the packing
+Owns reading attributes, from the bytes of object headers where they are plain and through libhdf5 otherwise, and their
+JSON form. Numbers keep their NumPy type until the packing
 has been worked out, since the type of ``scale_factor`` decides the type of the result; `plain` drops it.
 Refuses attributes of types that have no JSON form, by name.
 """
@@ -9,6 +9,7 @@ Refuses attributes of types that have no JSON form, by name.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from h5py import h5a, h5r, h5t
 
+from lazyzarr.formats.hdf5_headers import Message, parse
 from lazyzarr.ir.layout import Json
 
 INTERNAL = frozenset(
@@ -25,12 +27,71 @@ INTERNAL = frozenset(
 """How NetCDF-4 and the dimension scale convention keep their books; not part of the data."""
 
 
-def names(obj: Any) -> list[bytes]:
-    """Names of all attributes of an object."""
-    found: list[bytes] = []
-    if h5a.get_num_attrs(obj):
-        h5a.iterate(obj, found.append)
+class Attributes:
+    """The attributes of one object; each is read when it is asked for."""
+
+    __slots__ = ("_messages", "_obj", "keys")
+
+    def __init__(self, obj: Any, messages: list[bytes] | None) -> None:
+        """Find the names; `messages` is None where the header could not be read directly."""
+        self._obj = obj
+        self._messages: dict[bytes, Message] = {}
+        self.keys: tuple[bytes, ...] = ()
+        count = h5a.get_num_attrs(obj)
+        if count == 0:
+            return
+        parsed = _parsed(messages)
+        if parsed is not None and len(parsed) == count:
+            self._messages = parsed
+            self.keys = tuple(parsed)
+            return
+        names: list[bytes] = []
+        h5a.iterate(obj, names.append)
+        self.keys = tuple(names)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self.keys
+
+    def read(self, key: bytes) -> Any:
+        """One attribute: text, a NumPy scalar, or an array or list; a single cell counts as a scalar."""
+        message = self._messages.get(key)
+        if message is not None:
+            plain, value = _value(message)
+            if plain:
+                return value
+        return read(self._obj, key)
+
+    def data(self) -> dict[str, Any]:
+        """All attributes that are data, under their names."""
+        return {text(key): self.read(key) for key in self.keys if key not in INTERNAL}
+
+
+def _parsed(messages: list[bytes] | None) -> dict[bytes, Message] | None:
+    found: dict[bytes, Message] = {}
+    for raw in messages or ():
+        message = parse(raw)
+        if message is None:
+            return None
+        found[message.name] = message
     return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _value(message: Message) -> tuple[bool, Any]:
+    """Whether the stored bytes of an attribute are plain, and its value if so."""
+    dtype, native = _memory_type(message.datatype)
+    if native is None:
+        return False, None
+    if message.shape is None or 0 in message.shape:
+        return True, "" if dtype.kind == "S" else []
+    count = math.prod(message.shape)
+    if len(message.data) < count * dtype.itemsize:
+        return False, None
+    array = np.frombuffer(message.data, dtype, count).reshape(message.shape)
+    if dtype.kind == "S":
+        return True, _texts(array)
+    array = array.astype(native)
+    return True, array.reshape(-1)[0] if count == 1 else array
 
 
 def read(obj: Any, attribute: bytes) -> Any:
@@ -77,11 +138,6 @@ def _read_slow(obj: Any, aid: Any, dtype: np.dtype[Any], cells: int) -> Any:
 def _texts(array: np.ndarray) -> Any:
     cells = [text(one) if isinstance(one, bytes) else one for one in array.ravel().tolist()]
     return cells[0] if len(cells) == 1 else np.array(cells, object).reshape(array.shape).tolist()
-
-
-def read_all(obj: Any, keys: list[bytes]) -> dict[str, Any]:
-    """All attributes of `keys` that are data, under their names."""
-    return {text(key): read(obj, key) for key in keys if key not in INTERNAL}
 
 
 def plain(attributes: Mapping[str, Any]) -> dict[str, Json]:

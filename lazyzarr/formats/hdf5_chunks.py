@@ -28,10 +28,16 @@ def stored(dsid: Any) -> list[Any]:
     return found
 
 
-def chunked(found: list[Any], grid: Sequence[int], chunk: Sequence[int]) -> tuple[Columns, list[int]]:
+def chunked(
+    found: list[Any],
+    grid: Sequence[int],
+    chunk: Sequence[int],
+    plain_edges: tuple[tuple[int, ...], int] | None = None,
+) -> tuple[Columns, list[int]]:
     """Columns of a chunked dataset of `grid` chunks, and the filter masks that the column ``layout`` points into.
 
     Mask 0 always is the first. Chunks outside the current extent, which shrinking can leave behind, are dropped.
+    `plain_edges` is ``(shape, mask)`` where chunks that reach beyond `shape` have that mask, whatever is stored.
     """
     count = math.prod(grid)
     offsets = np.zeros(count, np.uint64)
@@ -42,6 +48,9 @@ def chunked(found: list[Any], grid: Sequence[int], chunk: Sequence[int]) -> tupl
     coords = np.array(corners, np.int64) // np.array(chunk, np.int64)
     row, inside = _rows(coords, grid)
     place, size, mask = (np.array(column, np.uint64)[inside] for column in (places, sizes, masks))
+    if plain_edges is not None:
+        beyond = ((coords[inside] + 1) * np.array(chunk, np.int64) > np.array(plain_edges[0], np.int64)).any(axis=1)
+        mask = np.where(beyond, np.uint64(plain_edges[1]), mask)
     offsets[row], lengths[row] = place, size
     columns: dict[str, np.ndarray] = {"offset": offsets, "length": lengths}
     if len(row) != count:
@@ -69,7 +78,10 @@ def contiguous(offset: int | None, shape: Sequence[int], cell: int) -> tuple[tup
     rows = 1
     if shape and math.prod(shape) * cell > CONTIGUOUS_CHUNK:
         row_bytes = math.prod(shape[1:]) * cell
-        rows = next((k for k in range(1, shape[0] + 1) if shape[0] % k == 0 and shape[0] // k * row_bytes <= CONTIGUOUS_CHUNK), shape[0])
+        rows = next(
+            (k for k in range(1, shape[0] + 1) if shape[0] % k == 0 and shape[0] // k * row_bytes <= CONTIGUOUS_CHUNK),
+            shape[0],
+        )
         rows = rows if rows <= _MAX_PIECES else 1
     chunk = tuple(max(1, n) for n in shape)
     if rows > 1:
@@ -83,7 +95,9 @@ def contiguous(offset: int | None, shape: Sequence[int], cell: int) -> tuple[tup
     return chunk, {"offset": offsets, "length": np.full(count, length, np.uint64)}
 
 
-def external(segments: Sequence[tuple[int, int, int]], shape: Sequence[int], cell: int) -> tuple[tuple[int, ...], Columns]:
+def external(
+    segments: Sequence[tuple[int, int, int]], shape: Sequence[int], cell: int
+) -> tuple[tuple[int, ...], Columns]:
     """Chunk shape and columns of a dataset spread over segments ``(file, offset, nbytes)`` of raw files.
 
     The chunk is the largest box of which each lies inside one segment.

@@ -8,14 +8,15 @@ Refuses to name the axes of plain HDF5 files: they have none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from h5py import h5a, h5r
 
-from lazyzarr.formats import hdf5_attributes as attributes
+from lazyzarr.formats.hdf5_attributes import Attributes, text
+from lazyzarr.formats.hdf5_facts import Facts
 
 RENAMED = "_nc4_non_coord_"
 """Prefix of variables that are named like a dimension and are not its coordinate."""
@@ -29,8 +30,8 @@ class Found:
     name: str
     path: str
     obj: Any
-    keys: list[bytes]
-    plist: Any
+    attributes: Attributes
+    facts: Facts
     shape: tuple[int, ...] | None
     """None for a dataset without a dataspace."""
     unlimited: tuple[bool, ...]
@@ -66,11 +67,11 @@ class Axes(NamedTuple):
     """At least the shape of the dataset: an unlimited dimension is as long as its longest variable."""
 
 
-def scale_name(obj: Any, keys: Sequence[bytes]) -> str | None:
+def scale_name(found: Attributes) -> str | None:
     """The ``NAME`` of a dimension scale (perhaps empty), or None for what is not a scale."""
-    if b"CLASS" not in keys or attributes.read(obj, b"CLASS") != "DIMENSION_SCALE":
+    if b"CLASS" not in found or found.read(b"CLASS") != "DIMENSION_SCALE":
         return None
-    return str(attributes.read(obj, b"NAME")) if b"NAME" in keys else ""
+    return str(found.read(b"NAME")) if b"NAME" in found else ""
 
 
 def axes(root: Scope, *, netcdf: bool) -> dict[str, Axes]:
@@ -79,7 +80,9 @@ def axes(root: Scope, *, netcdf: bool) -> dict[str, Axes]:
     scales = [one for one in variables if one.scale is not None]
     if not scales and not netcdf:
         return {}
-    by_id = {int(attributes.read(one.obj, b"_Netcdf4Dimid")): one.path for one in scales if b"_Netcdf4Dimid" in one.keys}
+    by_id = {
+        int(one.attributes.read(b"_Netcdf4Dimid")): one.path for one in scales if b"_Netcdf4Dimid" in one.attributes
+    }
     known = {one.path: _declared(one, by_id) for one in variables}
     _invent(root, known, max([*by_id, len(scales) - 1]) + 1)
     longest: dict[str, int] = {}
@@ -113,11 +116,11 @@ def _declared(one: Found, by_id: dict[int, str]) -> tuple[str | None, ...]:
     rank = len(one.shape or ())
     if one.scale is not None and rank == 1:
         return (one.path,)
-    if b"_Netcdf4Coordinates" in one.keys and by_id:
-        ids = np.atleast_1d(attributes.read(one.obj, b"_Netcdf4Coordinates")).tolist()
+    if b"_Netcdf4Coordinates" in one.attributes and by_id:
+        ids = np.atleast_1d(one.attributes.read(b"_Netcdf4Coordinates")).tolist()
         if len(ids) == rank and all(number in by_id for number in ids):
             return tuple(by_id[number] for number in ids)
-    if b"DIMENSION_LIST" in one.keys:
+    if b"DIMENSION_LIST" in one.attributes:
         return _listed(one, rank)
     return (None,) * rank
 
@@ -129,7 +132,7 @@ def _listed(one: Found, rank: int) -> tuple[str | None, ...]:
     found: list[str | None] = [None] * rank
     for axis, references in enumerate(lists.ravel()[:rank]):
         path = h5r.get_name(references[0], one.obj) if len(references) and references[0] else None
-        found[axis] = attributes.text(path) if path else None
+        found[axis] = text(path) if path else None
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from h5py import h5f
 
 from lazyzarr.errors import AccessDenied, SourceChanged, SourceDenied, SourceError, SourceMissing
+from lazyzarr.formats.hdf5_headers import Reader, reader
 from lazyzarr.formats.hdf5_model import Allow
 from lazyzarr.ir.layout import Stamp
 
@@ -36,6 +37,8 @@ class File:
     allow: Allow | None
     trail: tuple[tuple[str, str], ...]
     """Links between files that led here."""
+    headers: Reader | None
+    """How to read object headers; None where libhdf5 has to be asked."""
 
     def beside(self, name: str) -> tuple[str, str]:
         """Path and URL of another file that this file names, if it may be used.
@@ -71,7 +74,7 @@ def opened(
     try:
         handle = fid.get_vfd_handle()
         stamp = _stamp(os.fstat(handle))
-        yield File(fid, path, url, stamp, packing, allow, trail)
+        yield File(fid, path, url, stamp, packing, allow, trail, reader(handle))
         if _stamp(os.fstat(handle)) != stamp:
             raise SourceChanged(f"{url} was parsed; it changed meanwhile; import it again when its writer is done")
     finally:
@@ -94,16 +97,22 @@ def _join(url: str, relative: str) -> str:
 def _open(path: str, url: str) -> Any:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise SourceError(f"{url} is asked for; it is not a regular file; name an HDF5 file", reason="source-format")
+            raise SourceError(
+                f"{url} is asked for; it is not a regular file; name an HDF5 file", reason="source-format"
+            )
         return h5f.open(os.fsencode(path), h5f.ACC_RDONLY)
     except SourceError:
         raise
     except FileNotFoundError:
         raise SourceMissing(f"{url} is asked for; there is no such file; check the path") from None
     except PermissionError:
-        raise SourceDenied(f"{url} is asked for; this process may not read it; check its mode", reason="source-denied") from None
+        raise SourceDenied(
+            f"{url} is asked for; this process may not read it; check its mode", reason="source-denied"
+        ) from None
     except BlockingIOError:
-        raise SourceError(f"{url} is asked for; another process holds it open for writing; close it there first") from None
+        raise SourceError(
+            f"{url} is asked for; another process holds it open for writing; close it there first"
+        ) from None
     except OSError as error:
         raise SourceError(
             f"{url} is asked for; it is not an HDF5 file or is damaged: {error}; check it with h5dump",

@@ -27,12 +27,12 @@ class Elsewhere:
     inner: str
 
 
-def links(group: Any) -> list[tuple[bytes, int]]:
-    """Names and kinds of links: in order of creation where the group keeps it, by name otherwise."""
+def links(group: Any) -> list[tuple[bytes, int, int]]:
+    """Names, kinds and addresses of links: in order of creation where the group keeps it, by name otherwise."""
     order = group.get_create_plist().get_link_creation_order()
-    found_links: list[tuple[bytes, int]] = []
+    found_links: list[tuple[bytes, int, int]] = []
     group.links.iterate(
-        lambda name, info: found_links.append((name, info.type)),
+        lambda name, info: found_links.append((name, info.type, info.u)),
         info=True,
         idx_type=h5.INDEX_CRT_ORDER if order & h5p.CRT_ORDER_TRACKED else h5.INDEX_NAME,
     )

@@ -20,7 +20,11 @@ from lazyzarr.errors import UnsupportedFeature
 from lazyzarr.ir.data_type import DataType, from_numpy, msgspec_form
 from lazyzarr.ir.layout import NamedConfig
 
-_FLOATS = {2: (h5t.IEEE_F16LE, h5t.IEEE_F16BE), 4: (h5t.IEEE_F32LE, h5t.IEEE_F32BE), 8: (h5t.IEEE_F64LE, h5t.IEEE_F64BE)}
+_FLOATS = {
+    2: (h5t.IEEE_F16LE, h5t.IEEE_F16BE),
+    4: (h5t.IEEE_F32LE, h5t.IEEE_F32BE),
+    8: (h5t.IEEE_F64LE, h5t.IEEE_F64BE),
+}
 _NUMPY_TIME = re.compile(rb"NUMPY:([<>=|])([Mm]8\[[^\]]+\])")
 _CLASSES = {
     h5t.TIME: "time", h5t.REFERENCE: "reference", h5t.VLEN: "variable-length sequence", h5t.ARRAY: "array",
@@ -160,7 +164,9 @@ def _compound(tid: h5t.TypeID) -> CellType:
     if names == ["r", "i"] and cells[0] == cells[1] and cells[0].memory.kind == "f" and cells[0].nbytes > 2:
         if offsets == [0, cells[0].nbytes] and size == 2 * cells[0].nbytes:
             return _complex(cells[0], tid)
-    fields = [{"name": name, "data_type": msgspec_form(cell.data_type)} for name, cell in zip(names, cells, strict=True)]
+    fields = [
+        {"name": name, "data_type": msgspec_form(cell.data_type)} for name, cell in zip(names, cells, strict=True)
+    ]
     memory = np.dtype([(name, cell.memory) for name, cell in zip(names, cells, strict=True)])
     packed = offsets == np.cumsum([0, *(cell.nbytes for cell in cells)])[:-1].tolist() and size == memory.itemsize
     orders = {cell.endian for cell in cells} - {None}
@@ -176,7 +182,12 @@ def _repack(offsets: list[int], cells: list[CellType], size: int) -> NamedConfig
     parts: list[list[object]] = []
     for offset, cell in zip(offsets, cells, strict=True):
         if cell.memory.names is None:
-            parts.append([offset, cell.memory.str.replace("=", "<") if cell.endian != "big" else cell.memory.newbyteorder(">").str])
+            parts.append(
+                [
+                    offset,
+                    cell.memory.str.replace("=", "<") if cell.endian != "big" else cell.memory.newbyteorder(">").str,
+                ]
+            )
             continue
         raise UnsupportedFeature(
             "compound type is nested and its members are padded or of mixed byte order; only packed nested types are"

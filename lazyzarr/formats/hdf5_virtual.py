@@ -19,7 +19,6 @@ from lazyzarr.formats.hdf5_links import MAX_HOPS, resolve
 from lazyzarr.formats.hdf5_model import Hdf5Mapping
 from lazyzarr.formats.hdf5_selection import MAX_PIECES, Axis, axes_of, pairs
 
-
 Extents = dict[tuple[str, str], tuple[int, ...] | None]
 """Shape of each source dataset by URL and path; None where it is not there."""
 

@@ -16,6 +16,7 @@ from lazyzarr.ir.layout import Layout, StoredArray
 from lazyzarr.ir.nodes import (
     Concat,
     Fill,
+    Index,
     Node,
     Overlay,
     Recode,
@@ -76,6 +77,18 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"Graph(nodes={len(self.nodes)}, arrays={len(self.arrays)}, tables={len(self.tables)})"
+
+    def then(self, node: Index) -> Graph:
+        """The graph with a basic selection of its view on top; everything below is shared.
+
+        This is what slicing does, so it costs nothing in proportion to the arrays below.
+        """
+        grown = Graph.__new__(Graph)
+        grown.nodes = (*self.nodes, Index(len(self.nodes) - 1, node.axes))
+        grown.layouts, grown.arrays, grown.tables = self.layouts, self.arrays, self.tables
+        grown.schemas = None
+        grown.memo = {"below": self}
+        return grown
 
     def digest(self) -> str:
         """``sha256:<hex>`` of the graph; equal graphs have equal digests in every process."""

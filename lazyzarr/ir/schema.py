@@ -59,8 +59,10 @@ def infer(graph: Graph) -> tuple[Schema, ...]:
     (3, 2)
     """
     if graph.schemas is None:
-        found: list[Schema] = []
-        for position, node in enumerate(graph.nodes):
+        below = graph.memo.get("below")
+        found: list[Schema] = list(infer(below)) if isinstance(below, Graph) else []
+        for position in range(len(found), len(graph.nodes)):
+            node = graph.nodes[position]
             try:
                 schema = infer_node(node, [found[i] for i in inputs_of(node)], graph)
                 _check_size(schema)

@@ -33,6 +33,8 @@ _MOST_SHOWN = 20
 _UNSUPPORTED = ("codec-unknown", "type-unknown", "graph-node")
 CHUNK_KEYS = ("default", "v2")
 """Chunk key encodings that are known."""
+METADATA_KEYS = ("zarr.json", ".zarray")
+"""Keys of the metadata document of a Zarr array."""
 REF_COLUMNS = {"offset": "u8", "length": "u8", "state": "u1", "layout": "i4", "place": "i4"}
 """Columns of a table of chunk references; the first two are required."""
 VALUE_CODECS = ("lazyzarr.unpack", "cast_value", "scale_offset")
@@ -180,6 +182,10 @@ def _layouts(graph: Graph) -> Iterator[Problem]:
         yield from _caught(where, layout)
         if any(length < 1 for length in layout.chunk_shape):
             yield Problem("graph-shape", f"{where}.chunk_shape", "a chunk has a length below 1")
+        if layout.metadata not in METADATA_KEYS:
+            yield Problem(
+                "document-member", f"{where}.metadata", f"no Zarr array has its metadata at {layout.metadata!r}"
+            )
         if layout.chunk_keys.name not in CHUNK_KEYS:
             yield Problem(
                 "codec-unknown", f"{where}.chunk_keys", f"chunk keys {layout.chunk_keys.name!r} are not known"
@@ -342,13 +348,11 @@ def _fit(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[Problem]:
         if isinstance(node, Decode):
             yield from _decoded_type(node.codecs[-1], schemas[node.input], where)
         elif isinstance(node, Overlay) and node.overlap == "error":
-            rank = len(node.shape)
-            yield from _disjoint(
-                np.array(node.origins, np.int64).reshape(-1, rank),
-                np.array([schemas[k].shape for k in node.inputs], np.int64).reshape(-1, rank),
-                np.array(node.steps or ((1,) * rank,) * len(node.inputs), np.int64).reshape(-1, rank),
-                where,
-            )
+            size = (len(node.inputs), len(node.shape))
+            counts = [schemas[k].shape for k in node.inputs]
+            steps = node.steps or ((1,) * size[1],) * size[0]
+            columns = (np.array(rows, np.int64).reshape(size) for rows in (node.origins, counts, steps))
+            yield from _disjoint(*columns, where)
         elif isinstance(node, Tiles) and _in_memory(graph.tables[node.table]):
             yield from _tile_rows(graph, node, where)
     for name, column, low, stop in row_bounds(graph, schemas):

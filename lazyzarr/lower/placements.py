@@ -212,13 +212,13 @@ def inserted(placed: Placements, axis: int, cell: int | np.ndarray) -> Placement
 
 def dropped(placed: Placements, axis: int) -> Placements:
     """Without a view axis of length 1."""
-    held = held(placed, axis)
+    fixed = held(placed, axis)
     return replace(
-        held,
-        axis=np.where(held.axis > axis, held.axis - 1, held.axis).astype(np.int16),
-        into_first=np.delete(held.into_first, axis, axis=1),
-        into_step=np.delete(held.into_step, axis, axis=1),
-        into_count=np.delete(held.into_count, axis, axis=1),
+        fixed,
+        axis=np.where(fixed.axis > axis, fixed.axis - 1, fixed.axis).astype(np.int16),
+        into_first=np.delete(fixed.into_first, axis, axis=1),
+        into_step=np.delete(fixed.into_step, axis, axis=1),
+        into_count=np.delete(fixed.into_count, axis, axis=1),
     )
 
 

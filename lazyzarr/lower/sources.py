@@ -52,7 +52,7 @@ class SourceSpace:
         """Placements of the arrays of a tiles node that meet a box (None: all of them)."""
         node = self._node(position)
         tile_table = self.graph.tables[node.table]
-        found = np.arange(tile_table.rows) if box is None else _meeting(tile_table, box, node.new_axis)
+        found = np.arange(tile_table.rows) if box is None else meeting(tile_table, box, node.new_axis)
         number = self.starts[self.nodes.index(position)] + found
         shape = np.asarray(tile_table["shape"][_key(found)])
         origin = np.asarray(tile_table["origin"][_key(found)])
@@ -71,7 +71,7 @@ class SourceSpace:
         return node
 
 
-def _meeting(tile_table: Table, box: Box, new_axis: int | None) -> np.ndarray:
+def meeting(tile_table: Table, box: Box, new_axis: int | None) -> np.ndarray:
     """Rows of a tile table whose boxes meet a box, ascending.
 
     Rows are sorted by origin, so along the first axis on which origins differ a bisection finds the few

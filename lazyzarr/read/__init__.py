@@ -1,4 +1,4 @@
-"""Reading: add nothing, lower, cut into fragments, locate, plan, then fetch, decode and place.
+"""Reading: lower, cut into fragments, locate, plan, then fetch, decode and place.
 
 Owns `Reader`, which holds the session that a view reads with. Refuses to cache values: two reads of a view are
 two reads of its sources.
@@ -9,24 +9,29 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from lazyzarr.access.session import Session
+from lazyzarr.algebra.span import canonical
 from lazyzarr.errors import ShapeError
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
+from lazyzarr.ir.nodes import Index
+from lazyzarr.ir.schema import infer
 from lazyzarr.lower.fragments import Fragments, fragments
 from lazyzarr.lower.lowering import Lowered, lower
-from lazyzarr.lower.placements import AFFINE
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.execute import Execution
 from lazyzarr.read.locate import Chunks, locate
 from lazyzarr.read.place import Placer
 from lazyzarr.read.plan import Plan, plan
+from lazyzarr.read.points import PointPlacer, coordinates, point_fragments
+from lazyzarr.read.small import read_small
 
 
 class Reader:
@@ -48,53 +53,36 @@ class Reader:
 
     @classmethod
     def joined(cls, readers: Sequence[Reader]) -> Reader:
-        """A reader for what any of the readers can read."""
-        if not readers:
+        """A reader for what any of the readers can read: the first that can, else one with a joined session."""
+        distinct = list({id(reader.session): reader for reader in readers}.values())
+        if not distinct:
             return cls()
-        first = readers[0]
-        for other in readers[1:]:
-            first = first.with_reader(other)
-        return first
-
-    def with_reader(self, other: Reader) -> Reader:
-        """This reader if it can read what the other can, else one that reads both."""
-        if other is self or other.session is self.session or _knows(self.session, other.session):
-            return self
-        if _knows(other.session, self.session):
-            return other
-        return Reader(self.session.joined(other.session))
+        for reader in distinct[:2]:
+            if all(_knows(reader.session, other.session) for other in distinct):
+                return reader
+        return cls(reduce(Session.joined, (reader.session for reader in distinct)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Reader, (self.session,)
 
     def read(self, graph: Graph, *, out: np.ndarray | None = None, cancel: threading.Event | None = None) -> np.ndarray:
         """The array that a graph means; see `lazyzarr.View.read`."""
-        lowered = lower(graph)
-        return self.read_lowered(lowered, out=out, cancel=cancel)
+        _check_out(graph, out)
+        done = read_small(graph, self.session, self.counts, out)
+        if done is not None:
+            return done
+        return self.read_lowered(lower(graph), out=out, cancel=cancel)
 
     def read_lowered(
         self, lowered: Lowered, *, out: np.ndarray | None = None, cancel: threading.Event | None = None
     ) -> np.ndarray:
         """The array of a lowered graph."""
-        dtype = to_numpy(lowered.schema.data_type)
         if out is None:
-            out = np.empty(lowered.schema.shape, dtype)
-        elif out.shape != lowered.schema.shape or out.dtype != dtype:
-            raise ShapeError(
-                f"out has shape {out.shape} and type {out.dtype}; "
-                f"the view has {lowered.schema.shape} and {dtype}; give an array like the view"
-            )
-        elif not out.flags.writeable:
-            raise ShapeError("out is read-only; give an array that can be written")
+            out = np.empty(lowered.schema.shape, to_numpy(lowered.schema.data_type))
         _paint_constants(lowered, out)
         found = fragments(lowered)
         if len(found):
-            placer = Placer(found, out)
-            planned = self._plan(lowered, found, placer)
-            run = Execution(
-                planned, placer, lowered.sources.graph, self.session, self.counts, cancel or threading.Event()
-            )
-            run.run()
+            self._run(lowered, found, Placer(found, out), cancel or threading.Event())
         return out
 
     async def read_async(self, graph: Graph, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -110,6 +98,20 @@ class Reader:
             if not task.cancelled():
                 task.exception()
             raise
+
+    def read_points(self, graph: Graph, key: Any) -> np.ndarray:
+        """The cells at the coordinates of a pointwise key, in the shape NumPy gives ``array[key]``."""
+        schema = infer(graph)[-1]
+        points, shape = coordinates(key, schema.shape)
+        out = np.empty(len(points), to_numpy(schema.data_type))
+        if len(points):
+            low, high = points.min(axis=0), points.max(axis=0)
+            box = tuple(canonical(a, 1, b - a + 1) for a, b in zip(low.tolist(), high.tolist(), strict=True))
+            lowered = lower(graph.then(Index(0, box)))
+            found, placer = point_fragments(lowered, points - low, out)
+            if len(found):
+                self._run(lowered, found, placer, threading.Event())
+        return out.reshape(shape)
 
     def locate(self, graph: Graph) -> tuple[Lowered, Fragments, Chunks]:
         """Placements, fragments and chunk locations of a graph; no chunk is touched."""
@@ -132,10 +134,30 @@ class Reader:
         used = np.unique(lowered.placements.source)
         return lowered.sources.arrays(used[used >= 0])
 
-    def _plan(self, lowered: Lowered, found: Fragments, placer: Placer) -> Plan:
+    def _run(
+        self, lowered: Lowered, found: Fragments, placer: Placer | PointPlacer, cancel: threading.Event
+    ) -> None:
+        planned = self._plan(lowered, found, placer)
+        Execution(planned, placer, lowered.sources.graph, self.session, self.counts, cancel).run()
+
+    def _plan(self, lowered: Lowered, found: Fragments, placer: Placer | PointPlacer) -> Plan:
         chunks = locate(lowered, found)
         local = all(self.session.is_local(url) for url in {_root(url) for url in chunks.url} if url)
         return plan(chunks, placer, local=local)
+
+
+def _check_out(graph: Graph, out: np.ndarray | None) -> None:
+    if out is None:
+        return
+    schema = infer(graph)[-1]
+    dtype = to_numpy(schema.data_type)
+    if out.shape != schema.shape or out.dtype != dtype:
+        raise ShapeError(
+            f"out has shape {out.shape} and type {out.dtype}; the view has {schema.shape} and {dtype}; "
+            "give an array like the view"
+        )
+    if not out.flags.writeable:
+        raise ShapeError("out is read-only; give an array that can be written")
 
 
 def _paint_constants(lowered: Lowered, out: np.ndarray) -> None:
@@ -166,4 +188,4 @@ def _knows(session: Session, other: Session) -> bool:
     )
 
 
-__all__ = ["AFFINE", "Reader"]
+__all__ = ["Reader"]

@@ -6,6 +6,7 @@ Refuses to return an array of which a chunk failed; fills only what a document o
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,15 +14,16 @@ from typing import Any
 import numpy as np
 
 from lazyzarr.access.session import Session
-from lazyzarr.access.url import shown
 from lazyzarr.codecs.chain import Chain
 from lazyzarr.codecs.decoding import decode_values
 from lazyzarr.errors import ChunkDecodeError, LazyZarrError, ReadCancelled
 from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
 from lazyzarr.read.counts import ReadCounts
+from lazyzarr.read.failure import named
 from lazyzarr.read.locate import MISSING, OBJECT
 from lazyzarr.read.place import Placer
+from lazyzarr.read.points import PointPlacer
 from lazyzarr.read.plan import Plan, Request
 from lazyzarr.read.shards import read_shard
 from lazyzarr.read.workers import run_batches
@@ -31,7 +33,7 @@ class Execution:
     """One run of a plan into one output array."""
 
     def __init__(
-        self, plan: Plan, placer: Placer, graph: Graph, session: Session, counts: ReadCounts, cancel: threading.Event
+        self, plan: Plan, placer: Placer | PointPlacer, graph: Graph, session: Session, counts: ReadCounts, cancel: threading.Event
     ) -> None:
         self.plan, self.placer, self.graph = plan, placer, graph
         self.session, self.counts, self.cancel = session, counts, cancel
@@ -40,6 +42,7 @@ class Execution:
         self._first = chunks.first_member.tolist()
         self._layout = chunks.layout.tolist()
         self._array = chunks.array.tolist()
+        self._flat = placer.out.reshape(-1) if placer.out.flags.c_contiguous else None
 
     def run(self) -> None:
         """Read everything.
@@ -128,16 +131,17 @@ class Execution:
 
     def _decode(self, chunk: int, data: memoryview, offset: int, length: int) -> None:
         chain = self.plan.chains[self._layout[chunk]]
-        fragments = self._fragments(chunk)
+        run = self.plan.runs[chunk]
         try:
+            if run >= 0 and self._flat is not None and chain.can_decode_into:
+                target = self._flat[run : run + math.prod(chain.shape)].reshape(chain.shape)
+                if chain.decode_into(data, target):
+                    return
+            fragments = self._fragments(chunk)
             trim = self.plan.trims.get(chunk)
             if trim is not None:
                 self._put_trimmed(chain, data, trim.origin, trim.shape, fragments)
                 return
-            if len(fragments) == 1 and chain.can_decode_into:
-                target = self.placer.whole_target(fragments[0], chain.shape)
-                if target is not None and chain.decode_into(data, target):
-                    return
             cells = chain.decode(data)
             for fragment in fragments:
                 self.placer.put(fragment, cells)
@@ -180,10 +184,8 @@ class Execution:
         return self._members[self._first[chunk] : self._first[chunk + 1]]
 
     def _named(self, error: LazyZarrError, chunk: int, offset: int, length: int) -> LazyZarrError:
-        """The same error with the chunk, its array and its place."""
         chunks = self.plan.chunks
         stored = chunks.arrays[self._array[chunk]]
-        coords = tuple(chunks.coords[chunk, : len(stored.shape)].tolist())
-        extent = "" if length < 0 else f", bytes {offset} to {offset + length}"
-        error.where = f"chunk {coords} of {shown(stored.location or 'memory')} at {shown(chunks.url[chunk])}{extent}"
-        return error
+        return named(
+            error, stored, chunks.coords[chunk, : len(stored.shape)].tolist(), chunks.url[chunk], offset, length
+        )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -24,15 +25,75 @@ class Placer:
         self.out = out
         self.found = found
         rank = out.ndim
-        plain = found.pool == AFFINE
-        # one conversion of whole columns instead of one per fragment
-        self._start, self._step, self._count = found.start.tolist(), found.step.tolist(), found.count.tolist()
-        self._axis = found.axis.tolist()
-        self._into_first, self._into_step = found.into_first.tolist(), found.into_step.tolist()
-        self._into_count = found.into_count.tolist()
-        self._pooled = (~plain).any(axis=1).tolist()
+        affine = found.pool == AFFINE
+        self._pooled = (~affine).any(axis=1).tolist()
         same_axes = found.axis.shape[1] == rank and bool((found.axis == np.arange(rank)).all())
-        self._straight = same_axes and bool(plain.all())
+        self.straight = same_axes and bool(affine.all())
+        """Whether every fragment has the axes of the view in their order, and none is gathered."""
+
+    # whole columns are converted at once, on first use: most chunks of a large read never need them
+    @cached_property
+    def _start(self) -> list[list[int]]:
+        return self.found.start.tolist()
+
+    @cached_property
+    def _step(self) -> list[list[int]]:
+        return self.found.step.tolist()
+
+    @cached_property
+    def _count(self) -> list[list[int]]:
+        return self.found.count.tolist()
+
+    @cached_property
+    def _axis(self) -> list[list[int]]:
+        return self.found.axis.tolist()
+
+    @cached_property
+    def _into_first(self) -> list[list[int]]:
+        return self.found.into_first.tolist()
+
+    @cached_property
+    def _into_step(self) -> list[list[int]]:
+        return self.found.into_step.tolist()
+
+    @cached_property
+    def _into_count(self) -> list[list[int]]:
+        return self.found.into_count.tolist()
+
+    def runs(self, fragments: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Where in the output, counted in cells, whole chunks are one run; -1 where they are not.
+
+        Parameters
+        ----------
+        fragments
+            int64 (n,).
+        lengths
+            int64 (n, q): extent of the chunk of each.
+        """
+        found, shape = self.found, self.out.shape
+        if not self.straight or not self.out.flags.c_contiguous:
+            return np.full(len(fragments), -1, np.int64)
+        count = found.count[fragments]
+        many = count > 1
+        ahead = (found.step[fragments] == 1) & (found.into_step[fragments] == 1)
+        fits = ((found.start[fragments] == 0) & (count == lengths) & (ahead | ~many)).all(axis=1)
+        rest_full = np.ones(len(fragments), bool)
+        at = np.zeros(len(fragments), np.int64)
+        cells = 1
+        for axis in range(len(shape) - 1, -1, -1):
+            fits &= ~many[:, axis] | rest_full
+            rest_full &= count[:, axis] == shape[axis]
+            at += found.into_first[fragments, axis] * cells
+            cells *= shape[axis]
+        return np.where(fits, at, -1)
+
+    def whole(self, fragments: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """bool (n,): the fragment uses the first and the last cell of its chunk, in whatever order."""
+        found = self.found
+        first = found.start[fragments]
+        last = first + found.step[fragments] * (found.count[fragments] - 1)
+        spans = (np.minimum(first, last) == 0) & (np.maximum(first, last) == lengths - 1)
+        return (spans & (found.pool[fragments] == AFFINE)).all(axis=1)
 
     def cells(self, fragment: int) -> int:
         """Number of cells of the view that a fragment fills."""
@@ -46,7 +107,7 @@ class Placer:
             return
         window = chunk[self._window(fragment, begin)]
         target = self.box(fragment)
-        if not self._straight:
+        if not self.straight:
             window = self._as_view(fragment, window, chunk.ndim)
         self.out[target] = window
 
@@ -94,7 +155,7 @@ class Placer:
         None when the cells must be moved one way or another after reading.
         """
         rank = len(shape)
-        if not self._straight or rank != self.out.ndim or any(s != 1 for s in self._step[fragment]):
+        if not self.straight or rank != self.out.ndim or any(s != 1 for s in self._step[fragment]):
             return None
         count = self._count[fragment]
         if any(s != 1 for s, n in zip(self._into_step[fragment], count, strict=True) if n > 1):
@@ -119,16 +180,6 @@ class Placer:
         if rows is not None:
             return [memoryview(rows.view(np.uint8))]
         return [memoryview(target[index].reshape(-1).view(np.uint8)) for index in np.ndindex(target.shape[:axis])]
-
-    def whole_target(self, fragment: int, shape: tuple[int, ...]) -> np.ndarray | None:
-        """The box of the output that a whole chunk of this shape can be decoded into, if it is one run of bytes."""
-        if not self._straight or len(shape) != self.out.ndim or self._count[fragment] != list(shape):
-            return None
-        steps = zip(self._step[fragment], self._into_step[fragment], shape, strict=True)
-        if any(n > 1 and (step != 1 or into_step != 1) for step, into_step, n in steps):
-            return None
-        target = self.out[self.box(fragment)]
-        return target if target.flags.c_contiguous else None
 
     def _window(self, fragment: int, begin: Sequence[int]) -> tuple[slice, ...]:
         key: list[slice] = []

@@ -9,14 +9,16 @@ Refuses to send anything.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from lazyzarr.codecs.chain import Chain, compile_chain
 from lazyzarr.ir.layout import Stamp
 from lazyzarr.read.locate import OBJECT, RANGE, Chunks
 from lazyzarr.read.place import Placer
+from lazyzarr.read.points import PointPlacer
 
 MAX_REQUEST = 16 << 20
 """Coalesced requests do not grow beyond this, so that memory in flight stays bounded [bytes]."""
@@ -34,8 +36,7 @@ class Trim:
     shape: tuple[int, ...]
 
 
-@dataclass(slots=True)
-class Request:
+class Request(Struct, gc=False):
     """One request: a byte range of one object, or all of it, with the chunks inside."""
 
     url: str
@@ -44,8 +45,8 @@ class Request:
     offset: int
     length: int
     """[bytes]; -1: the whole object, whose length is not known."""
-    chunks: list[int] = field(default_factory=list)
-    parts: list[tuple[int, int]] = field(default_factory=list)
+    chunks: list[int]
+    parts: list[tuple[int, int]]
     """Offset in the answer and length [bytes] of each chunk."""
 
 
@@ -58,6 +59,8 @@ class Plan:
     """By position of the layout."""
     trims: dict[int, Trim]
     """By chunk."""
+    runs: list[int]
+    """For each chunk the cell of the output from which on it is one run; -1: it is cut, moved or shared."""
     batches: list[list[Request]]
     direct: list[int]
     """Chunks that need no request: missing ones and cells in tables."""
@@ -71,14 +74,24 @@ class Plan:
         return sum(len(batch) for batch in self.batches)
 
 
-def plan(chunks: Chunks, placer: Placer, *, local: bool) -> Plan:
+def plan(chunks: Chunks, placer: Placer | PointPlacer, *, local: bool) -> Plan:
     """The requests for the chunks of a view."""
     chains = {int(k): compile_chain(chunks.layouts[int(k)]) for k in np.unique(chunks.layout)}
+    lengths = np.ones((len(chunks.layouts), chunks.coords.shape[1]), np.int64)
+    raw = np.zeros(len(chunks.layouts), bool)
+    for number, chain in chains.items():
+        lengths[number, : len(chain.shape)] = chain.shape
+        raw[number] = chain.raw or chain.raw_swapped
+    extent = lengths[chunks.layout]
+    first = chunks.members[chunks.first_member[:-1]]
+    single = np.diff(chunks.first_member) == 1
+    runs = np.where(single, placer.runs(first, extent), -1)
     trims: dict[int, Trim] = {}
     offset, length = chunks.offset.copy(), chunks.length.copy()
-    for number, chain in chains.items():
-        if chain.raw or chain.raw_swapped:
-            _trim(chunks, placer, number, chain, trims, offset, length)
+    stored = (chunks.state == OBJECT) | (chunks.state == RANGE)
+    partly = stored & raw[chunks.layout] & (runs < 0) & ~(single & placer.whole(first, extent))
+    for chunk in np.flatnonzero(partly).tolist():
+        _trim(chunk, chunks, placer, chains[int(chunks.layout[chunk])], trims, offset, length)
     requests = _objects(chunks, offset, length)
     requests.extend(_ranges(chunks, offset, length, 0 if local else REMOTE_GAP))
     direct = np.flatnonzero((chunks.state != OBJECT) & (chunks.state != RANGE)).tolist()
@@ -86,6 +99,7 @@ def plan(chunks: Chunks, placer: Placer, *, local: bool) -> Plan:
         chunks=chunks,
         chains=chains,
         trims=trims,
+        runs=runs.tolist(),
         batches=_batches(requests, local),
         direct=direct,
         nbytes=sum(max(r.length, 0) for r in requests),
@@ -94,51 +108,47 @@ def plan(chunks: Chunks, placer: Placer, *, local: bool) -> Plan:
 
 
 def _trim(
+    chunk: int,
     chunks: Chunks,
-    placer: Placer,
-    layout: int,
+    placer: Placer | PointPlacer,
     chain: Chain,
     trims: dict[int, Trim],
     offset: np.ndarray,
     length: np.ndarray,
 ) -> None:
-    """Narrow chunks of plain cells to the run of bytes between the first and the last cell used."""
+    """Narrow a chunk of plain cells to the run of bytes between the first and the last cell used."""
+    if chunks.length[chunk] not in (-1, chain.nbytes):
+        return  # not the length that plain cells have: the decoder says so
     rank = len(chain.shape)
+    members = chunks.members[chunks.first_member[chunk] : chunks.first_member[chunk + 1]].tolist()
+    bounds = [placer.window_bounds(fragment, rank) for fragment in members]
+    low = [min(axis) for axis in zip(*(b[0] for b in bounds), strict=True)]
+    high = [max(axis) for axis in zip(*(b[1] for b in bounds), strict=True)]
+    axis = next((k for k in range(rank) if low[k] != high[k]), rank)
+    if axis < rank:
+        origin = (*low[: axis + 1], *[0] * (rank - axis - 1))
+        shape = (*[1] * axis, high[axis] - low[axis] + 1, *chain.shape[axis + 1 :])
+    else:
+        origin, shape = tuple(low), (1,) * rank
+    cells = math.prod(shape)
     item = chain.dtype.itemsize
-    mine = np.flatnonzero((chunks.layout == layout) & ((chunks.state == OBJECT) | (chunks.state == RANGE)))
-    first_member, members = chunks.first_member, chunks.members
-    for chunk in mine.tolist():
-        if chunks.length[chunk] not in (-1, chain.nbytes):
-            continue  # not the length that plain cells have: the decoder says so
-        low, high = [0] * rank, [0] * rank
-        for number, fragment in enumerate(members[first_member[chunk] : first_member[chunk + 1]].tolist()):
-            lows, highs = placer.window_bounds(fragment, rank)
-            low = lows if number == 0 else [min(a, b) for a, b in zip(low, lows, strict=True)]
-            high = highs if number == 0 else [max(a, b) for a, b in zip(high, highs, strict=True)]
-        axis = next((k for k in range(rank) if low[k] != high[k]), rank)
-        if axis < rank:
-            run = (*low[: axis + 1], *[0] * (rank - axis - 1))
-            shape = (*[1] * axis, high[axis] - low[axis] + 1, *chain.shape[axis + 1 :])
-        else:
-            run, shape = tuple(low), (1,) * rank
-        cells = math.prod(shape)
-        if cells * item == chain.nbytes:
-            continue
-        at = 0
-        for k in range(rank):
-            at = at * chain.shape[k] + run[k]
-        trims[chunk] = Trim(run, shape)
-        offset[chunk] += at * item
-        length[chunk] = cells * item
+    if cells * item == chain.nbytes:
+        return
+    at = 0
+    for k in range(rank):
+        at = at * chain.shape[k] + origin[k]
+    trims[chunk] = Trim(origin, shape)
+    offset[chunk] += at * item
+    length[chunk] = cells * item
 
 
 def _objects(chunks: Chunks, offset: np.ndarray, length: np.ndarray) -> list[Request]:
     found: list[Request] = []
     rows = np.flatnonzero(chunks.state == OBJECT)
+    grants = [stored.grant for stored in chunks.arrays]
     columns = (rows.tolist(), offset[rows].tolist(), length[rows].tolist(), chunks.array[rows].tolist())
     for chunk, at, size, array in zip(*columns, strict=True):
-        grant = chunks.arrays[array].grant
-        found.append(Request(chunks.url[chunk], grant, None, at, size, [chunk], [(0, size)]))
+        found.append(Request(chunks.url[chunk], grants[array], None, at, size, [chunk], [(0, size)]))
     return found
 
 
@@ -160,7 +170,7 @@ def _ranges(chunks: Chunks, offset: np.ndarray, length: np.ndarray, gap: int) ->
     for chunk, start, size, new in zip(rows.tolist(), starts.tolist(), sizes.tolist(), apart.tolist(), strict=True):
         if current is None or new or start + size - current.offset > MAX_REQUEST:
             grant = chunks.arrays[int(chunks.array[chunk])].grant
-            current = Request(chunks.url[chunk], grant, chunks.stamp[chunk], start, size)
+            current = Request(chunks.url[chunk], grant, chunks.stamp[chunk], start, size, [], [])
             found.append(current)
         current.chunks.append(chunk)
         current.parts.append((start - current.offset, size))

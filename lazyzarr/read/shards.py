@@ -15,6 +15,7 @@ from lazyzarr.codecs.chain import Chain
 from lazyzarr.errors import SourceMissing
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.place import Placer
+from lazyzarr.read.points import PointPlacer
 from lazyzarr.read.plan import MAX_REQUEST, Request
 
 _WHOLE_FROM = 0.5
@@ -22,7 +23,7 @@ _WHOLE_FROM = 0.5
 
 
 def read_shard(
-    session: Session, request: Request, chain: Chain, placer: Placer, members: list[int], counts: ReadCounts
+    session: Session, request: Request, chain: Chain, placer: Placer | PointPlacer, members: list[int], counts: ReadCounts
 ) -> bool:
     """Read the inner chunks that fragments need and place them; False: read the whole shard instead.
 

@@ -9,8 +9,10 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from random import Random
 
 import pytest
 from cryptography import x509
@@ -482,3 +484,75 @@ def test_https_through_a_proxy(certificate: tuple[str, str]) -> None:
         assert handler.seen == [f"127.0.0.1:{server.port}"]
     proxy.shutdown()
     proxy.server_close()
+
+
+ANSWERS = (
+    b'HTTP/1.1 200 OK\r\nContent-Length: 64\r\nETag: "x"\r\n\r\n' + BYTES[:64],
+    b"HTTP/1.1 206 Part\r\nContent-Length: 10\r\nContent-Range: bytes 5-14/64\r\n\r\n" + BYTES[5:15],
+    b"HTTP/1.1 206 Part\r\nTransfer-Encoding: chunked\r\nContent-Range: bytes 5-14/64\r\n\r\na\r\n"
+    + BYTES[5:15]
+    + b"\r\n0\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: http://[::1/a?b#c\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 3\r\n\r\nabc",
+    b"HTTP/1.1 416 Range\r\nContent-Range: bytes */64\r\nContent-Length: 3\r\n\r\nabc",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n" + BYTES[:64],
+)
+INSERTED = (b"9" * 30, b"9" * 5000, b"\r\n", b"-", b"\xb2", b": ", b"\0", b"Content-Length: 7\r\n")
+
+
+def _mutated(random: Random) -> bytes:
+    data = bytearray(random.choice(ANSWERS))
+    for _ in range(random.choice((0, 1, 1, 2, 4))):
+        at = random.randrange(min(len(data), 120) or 1)
+        match random.randrange(4):
+            case 0:
+                data[at : at + 1] = bytes([random.randrange(256)])
+            case 1:
+                del data[at : at + random.randrange(1, 8)]
+            case 2:
+                data[at:at] = random.choice(INSERTED)
+            case _:
+                del data[random.randrange(len(data) or 1) :]
+    return bytes(data)
+
+
+def test_mutated_answers_never_lead_out_of_our_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_FIRST_PAUSE", 0)
+    random = Random(0)
+    answer = b""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection, suppress(ConnectionError):
+                if connection.recv(1 << 16) == b"enough":
+                    return
+                connection.sendall(answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    port = listener.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/a"
+    session = Session({url: {"deadline": 2}})
+    grant = session.add_grant(Grant.below(f"http://127.0.0.1:{port}/"))
+    outcomes: dict[str, int] = {}
+    for _ in range(400):
+        answer = _mutated(random)
+        for call in (
+            lambda: session.read(url, grant=grant),
+            lambda: session.read(url, offset=5, length=10),
+            lambda: session.stat(url, grant=grant),
+        ):
+            try:
+                call()
+                outcome = "answered"
+            except LazyZarrError as error:
+                outcome = error.reason
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    with socket.create_connection(("127.0.0.1", port)) as last:
+        last.sendall(b"enough")
+        thread.join()
+    listener.close()
+    assert outcomes["answered"] > 50
+    assert {"source-protocol", "source-unavailable", "chunk-length", "access-denied"} <= set(outcomes)

@@ -176,7 +176,9 @@ def test_text_variables(path):
         f.createDimension("n", 3)
         f.createDimension("length", 4)
         f.createVariable("s", str, ("n",))[:] = np.array(["a", "", "ü" * 9], object)
-        f.createVariable("c", "S1", ("n", "length"), zlib=True)[:] = np.array([b"ab", b"abcd", b""], "S4").view("S1").reshape(3, 4)
+        f.createVariable("c", "S1", ("n", "length"), zlib=True)[:] = (
+            np.array([b"ab", b"abcd", b""], "S4").view("S1").reshape(3, 4)
+        )
     group = check_dims(path)
     assert group.arrays["s"].values.tolist() == ["a", "", "ü" * 9]
     same(read(group.arrays["c"]), np.array([b"ab", b"abcd", b""], "S4").view("S1").reshape(3, 4))

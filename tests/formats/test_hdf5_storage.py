@@ -1,16 +1,18 @@
 """Storage forms of HDF5: every value read from the byte ranges is the value h5py reads."""
 
+import ctypes
 import os
+import zlib
 
 import h5py
 import numpy as np
 import pytest
-from tests.formats.hdf5_reading import read, same, url_of
 
 from lazyzarr.errors import SourceChanged, SourceError, SourceMissing
 from lazyzarr.formats import hdf5_variable
 from lazyzarr.formats.hdf5 import import_array, import_file
 from lazyzarr.formats.hdf5_model import Hdf5Array, Hdf5Refused
+from tests.formats.hdf5_reading import read, same, url_of
 
 RNG = np.random.default_rng(5)
 
@@ -71,7 +73,6 @@ def test_undefined_fill_is_zero(tmp_path):
 
 def test_filter_masks_get_their_own_layouts(tmp_path):
     data = np.arange(40, dtype="i4").reshape(4, 10)
-    import zlib
 
     with h5py.File(tmp_path / "a.h5", "w") as f:
         d = f.create_dataset("x", (4, 10), "i4", chunks=(1, 10), compression="gzip", shuffle=True, fillvalue=3)
@@ -127,6 +128,51 @@ def test_user_block_and_paged_files(tmp_path):
         f.create_dataset("chunked", data=data, chunks=(7, 7), compression="gzip")
     check_all(tmp_path / "block.h5")
     check_all(tmp_path / "paged.h5")
+
+
+@pytest.mark.parametrize("userblock", [0, 512])
+@pytest.mark.parametrize("filters", ["shuffle", "deflate", "both", "none"])
+def test_edge_chunks_stored_without_filters(tmp_path, filters, userblock):
+    library = next(line.split()[-1] for line in open("/proc/self/maps") if "/libhdf5-" in line)
+    set_chunk_opts = ctypes.CDLL(library).H5Pset_chunk_opts
+    set_chunk_opts.argtypes = [ctypes.c_int64, ctypes.c_uint]
+    data = RNG.integers(0, 99, (6, 9)).astype("i4")
+    with h5py.File(tmp_path / "a.h5", "w", libver="latest", userblock_size=userblock) as f:
+        for name, shape, limits in (("fixed", (6, 9), (6, 9)), ("growing", (6, 9), (None, None))):
+            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plist.set_chunk((4, 4))
+            if filters in ("shuffle", "both"):
+                plist.set_shuffle()
+            if filters in ("deflate", "both"):
+                plist.set_deflate(4)
+            assert set_chunk_opts(plist.id, 2) == 0
+            space = h5py.h5s.create_simple(shape, tuple(n or h5py.h5s.UNLIMITED for n in limits))
+            d = h5py.h5d.create(f.id, name.encode(), h5py.h5t.NATIVE_INT32, space, plist)
+            d.write(h5py.h5s.ALL, h5py.h5s.ALL, data)
+            del d
+    check_all(tmp_path / "a.h5")
+
+
+def test_headers_read_directly_say_what_libhdf5_says(tmp_path, monkeypatch):
+    for name, options in (("a", {}), ("b", {"libver": "latest"}), ("c", {"userblock_size": 2048})):
+        with h5py.File(tmp_path / name, "w", **options) as f:
+            f.attrs["many"] = np.arange(300.0)
+            d = f.create_dataset("x", data=np.arange(20), chunks=(6,), compression="gzip", maxshape=(None,), fillvalue=3)
+            for number in range(40 if name == "b" else 6):
+                d.attrs[f"attribute {number}"] = np.arange(number, dtype=">i4")
+                d.attrs[f"text {number}"] = np.bytes_("ä" * number)
+                f["x"].attrs[f"vlen {number}"] = "word" * number
+            f.create_dataset("y", data=np.arange(20.0)).attrs["a"] = 1
+        path = str(tmp_path / name)
+        direct = import_file(path, "file:///f")
+        with h5py.File(path) as f:
+            assert {n: d.shape for n, d in f.items()} == {n: a.shape for n, a in direct.arrays.items()}
+        with monkeypatch.context() as patch:
+            patch.setattr("lazyzarr.formats.hdf5_file.reader", lambda handle: None)
+            asked = import_file(path, "file:///f")
+        assert direct == asked
+        for item in direct.arrays:
+            assert direct.arrays[item].layouts == asked.arrays[item].layouts
 
 
 def test_external_segments(tmp_path):

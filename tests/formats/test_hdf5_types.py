@@ -158,7 +158,9 @@ def test_bitfields_are_unsigned(path):
 def test_array_types_become_axes(path):
     data = np.arange(24, dtype="i2").reshape(4, 2, 3)
     with h5py.File(path, "w") as f:
-        f.create_dataset("x", (4,), np.dtype((">i2", (2, 3))), chunks=(3,), compression="gzip", shuffle=True)[...] = data
+        f.create_dataset("x", (4,), np.dtype((">i2", (2, 3))), chunks=(3,), compression="gzip", shuffle=True)[...] = (
+            data
+        )
     item = imported(path)
     assert (item.shape, item.layout.chunk_shape) == ((4, 2, 3), (3, 2, 3))
     same(read(item), data)

@@ -1,0 +1,128 @@
+"""The measure that every rewrite lowers: why optimization ends.
+
+A node is weighed as the tree it stands for, bottom up, in three numbers compared in this order:
+
+1. ``crossings``: pairs of an operation (a node with one input) and a join (concat, stack, overlay) below it.
+   The normal form has joins outside, so every pair is an index, gather, transpose, ... that has yet to go in.
+2. ``size``: nodes, of which gathers and joins count 2.
+3. ``disorder``: pairs of operations where the lower one belongs further out, in the order
+   ``recode < decode < index < take < transpose < broadcast`` from the source outwards.
+
+Going through a join turns one operation into several, but takes one crossing away and adds none: above and below
+them the same joins stand as before. Where operations pass each other, crossings and size stay and one disorder
+goes. Everything else takes nodes away. None of the three numbers can grow in a whole graph when the numbers
+of a part, and the joins in it, do not grow, so a rewrite that lowers the measure of its node lowers that of the
+graph. Sharing does not matter to any of this, and trees are added up, never multiplied: the numbers are small
+unless sharing is deep, and a tree of more than `TOO_LARGE` nodes is no longer weighed.
+
+Refuses to judge how fast a graph is read: this is about ending, not about cost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+
+from msgspec import Struct
+
+from lazyzarr.ir.nodes import (
+    Broadcast,
+    Concat,
+    Decode,
+    Fill,
+    Index,
+    Node,
+    Overlay,
+    Recode,
+    Source,
+    Stack,
+    Take,
+    Tiles,
+    Transpose,
+)
+
+ORDER: tuple[type[Node], ...] = (Recode, Decode, Index, Take, Transpose, Broadcast)
+"""Operations from the source outwards, as the normal form has them."""
+LEAVES: tuple[type[Node], ...] = (Source, Fill, Tiles)
+JOINS: tuple[type[Node], ...] = (Concat, Stack, Overlay)
+
+TOO_LARGE = 1 << 128
+"""Nodes of a tree beyond which it is not weighed: deep sharing would make the numbers as long as the graph."""
+
+_RANK: dict[type[Node], int] = {kind: rank for rank, kind in enumerate(ORDER)}
+
+
+class Weight(Struct, frozen=True, gc=False):
+    """The measure of a node with what is needed to weigh the nodes above it."""
+
+    crossings: int
+    size: int
+    disorder: int
+    joins: int
+    """Joins in the tree."""
+    operations: tuple[int, ...]
+    """Operations of each kind in the tree, in `ORDER`."""
+
+    @property
+    def measure(self) -> tuple[int, int, int]:
+        """What is compared."""
+        return self.crossings, self.size, self.disorder
+
+
+_LEAF = Weight(0, 1, 0, 0, (0,) * len(ORDER))
+_HUGE = Weight(0, TOO_LARGE, 0, 0, (0,) * len(ORDER))
+
+
+def weigh(node: Node, inputs: Iterable[Weight]) -> Weight:
+    """Weight of a node from those of its inputs.
+
+    Examples
+    --------
+    >>> leaf = weigh(Fill((4,), "int8", 0), [])
+    >>> joined = weigh(Concat((0, 0), 0), [leaf, leaf])
+    >>> weigh(Transpose(1, (0,)), [joined]).measure
+    (1, 5, 0)
+    """
+    if isinstance(node, LEAVES):
+        return _LEAF
+    rank = _RANK.get(type(node))
+    if rank is not None:
+        (below,) = inputs
+        return _operation(rank, below)
+    # wide joins have many inputs of few different weights
+    shares = Counter(inputs)
+    size = 2 + sum(weight.size * times for weight, times in shares.items())
+    if size >= TOO_LARGE:
+        return _HUGE
+    return Weight(
+        crossings=sum(weight.crossings * times for weight, times in shares.items()),
+        size=size,
+        disorder=sum(weight.disorder * times for weight, times in shares.items()),
+        joins=1 + sum(weight.joins * times for weight, times in shares.items()),
+        operations=tuple(
+            sum(weight.operations[rank] * times for weight, times in shares.items()) for rank in range(len(ORDER))
+        ),
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def _operation(rank: int, below: Weight) -> Weight:
+    size = below.size + (2 if ORDER[rank] is Take else 1)
+    if size >= TOO_LARGE:
+        return _HUGE
+    counts = below.operations
+    return Weight(
+        crossings=below.crossings + below.joins,
+        size=size,
+        disorder=below.disorder + sum(counts[rank + 1 :]),
+        joins=below.joins,
+        operations=(*counts[:rank], counts[rank] + 1, *counts[rank + 1 :]),
+    )
+
+
+def is_lower(after: Weight, before: Weight) -> bool:
+    """Whether a rewrite brought the measure down, with no more joins to cross than before."""
+    if before.size >= TOO_LARGE:
+        return True
+    return after.measure < before.measure and after.joins <= before.joins

@@ -1,0 +1,368 @@
+"""Reads that touch a few chunks, in plain integers: the scalar twin of lowering, cutting, locating and planning.
+
+Columns pay off from some tens of rows on; one cell of one chunk costs more to plan in columns than to read. This
+walks from the view to its sources with one box of integers per branch, and gives up (returns None) as soon as the
+read is not small or meets a node or a layout it has no line for. The columnar way is the meaning; a property ties
+the two.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from itertools import accumulate
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from lazyzarr.access.session import Session
+from lazyzarr.algebra.span import Span, within
+from lazyzarr.codecs.chain import Chain, compile_chain
+from lazyzarr.codecs.decoding import decode_values
+from lazyzarr.errors import LazyZarrError
+from lazyzarr.ir import fill
+from lazyzarr.ir.chunk_keys import chunk_keys
+from lazyzarr.ir.data_type import to_numpy
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.layout import Layout, StoredArray
+from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Fill, Index, Recode, Source, Stack, Tiles, Transpose
+from lazyzarr.ir.schema import Schema, infer
+from lazyzarr.ir.tiles import tile_array
+from lazyzarr.lower.sources import meeting
+from lazyzarr.read.counts import ReadCounts
+from lazyzarr.read.failure import named
+
+MOST_CHUNKS = 8
+MOST_BRANCHES = 4
+
+
+class Axis(NamedTuple):
+    """Cells ``start, start + step, ...`` of a node's axis, along view axis ``into`` (-1: one cell, no axis)."""
+
+    start: int
+    step: int
+    count: int
+    into: int
+
+
+Box = tuple[tuple[int, int, int], ...]
+"""(first, step, count) of the view for each of its axes."""
+
+
+class Piece(NamedTuple):
+    """A box of a stored array that fills a box of the view."""
+
+    array: StoredArray
+    layout: Layout
+    axes: tuple[Axis, ...]
+    box: Box
+
+
+class Window(NamedTuple):
+    """One chunk's share of a piece."""
+
+    piece: Piece
+    chunk: tuple[int, ...]
+    axes: tuple[Axis, ...]
+    """Cells inside the chunk."""
+    box: Box
+
+
+def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarray | None) -> np.ndarray | None:
+    """The array that a graph means, or None if the read is not small.
+
+    Raises
+    ------
+    LazyZarrError
+        As `lazyzarr.read.Reader.read`.
+    """
+    schemas = infer(graph)
+    shape = schemas[-1].shape
+    if 0 in shape:
+        return None
+    pull = _Pull(graph, schemas)
+    whole = tuple(Axis(0, 1, n, k) for k, n in enumerate(shape))
+    if not pull.node(len(graph.nodes) - 1, whole, tuple((0, 1, n) for n in shape), ()):
+        return None
+    windows = [window for piece in pull.pieces for window in _windows(piece)]
+    if len(windows) > MOST_CHUNKS:
+        return None
+    if out is None:
+        out = np.empty(shape, to_numpy(schemas[-1].data_type))
+    for box, value in pull.constants:
+        out[_key(box)] = value
+    for piece in pull.pieces:
+        if piece.array.stamp is not None and piece.array.refs is None:
+            url = f"{piece.array.location}/{piece.layout.metadata}"
+            session.verify(url, piece.array.stamp, grant=piece.array.grant)
+    for window in windows:
+        _read(window, graph, session, counts, out)
+    return out
+
+
+class _Pull:
+    """What the view needs of each node, from the view down."""
+
+    def __init__(self, graph: Graph, schemas: tuple[Schema, ...]) -> None:
+        self.graph, self.schemas = graph, schemas
+        self.pieces: list[Piece] = []
+        self.constants: list[tuple[Box, object]] = []
+        self.chunks = 0
+
+    def node(self, position: int, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
+        """Follow one box of a node down; False: not small. ``above`` are the decodes and recodes passed."""
+        while True:
+            node = self.graph.nodes[position]
+            match node:
+                case Index():
+                    rest = iter(axes)
+                    axes = tuple(
+                        Axis(key, 1, 1, -1) if isinstance(key, int) else _inside(key, next(rest)) for key in node.axes
+                    )
+                case Transpose():
+                    of = dict(zip(node.axes, axes, strict=True))
+                    axes = tuple(of[k] for k in range(len(axes)))
+                case Broadcast():
+                    lengths = self.schemas[node.input].shape
+                    axes = tuple(
+                        axes[to] if node.shape[to] == n else Axis(0, 1, 1, -1)
+                        for to, n in zip(node.axes, lengths, strict=True)
+                    )
+                case Decode() | Recode():
+                    above = (*above, position)
+                case Concat() | Stack():
+                    return self._join(position, node, axes, box, above)
+                case Source():
+                    array = self.graph.arrays[node.array]
+                    return self._leaf(array, array.layout, axes, box, above)
+                case Tiles():
+                    return self._tiles(node, axes, box, above)
+                case Fill():
+                    if above:
+                        return False
+                    self.constants.append((box, fill.from_json(node.value, node.data_type)))
+                    return to_numpy(node.data_type).kind != "O"
+                case _:
+                    return False
+            position = node.input
+
+    def _join(
+        self, position: int, node: Concat | Stack, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]
+    ) -> bool:
+        along = axes[node.axis]
+        starts = self._starts(position, node)
+        cells = (along.start, along.start + along.step * (along.count - 1))
+        first, last = bisect_right(starts, min(cells)) - 1, bisect_right(starts, max(cells)) - 1
+        if last - first >= MOST_BRANCHES:
+            return False
+        for number in range(first, last + 1):
+            part = _clip(axes, node.axis, starts[number], starts[number + 1], box)
+            if part is None:
+                continue
+            inner, part_box = part
+            if isinstance(node, Stack):
+                # the axis has one cell here and is not there below
+                inner = (*inner[: node.axis], *inner[node.axis + 1 :])
+            if not self.node(node.inputs[number], inner, part_box, above):
+                return False
+        return True
+
+    def _starts(self, position: int, node: Concat | Stack) -> list[int]:
+        """First cell of each input, and the end."""
+        if isinstance(node, Stack):
+            return list(range(len(node.inputs) + 1))
+        key = f"starts{position}"
+        if key not in self.graph.memo:
+            lengths = (self.schemas[i].shape[node.axis] for i in node.inputs)
+            self.graph.memo[key] = list(accumulate(lengths, initial=0))
+        return self.graph.memo[key]  # type: ignore[return-value]
+
+    def _tiles(self, node: Tiles, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
+        bounds = tuple((min(a.start, _last(a)), max(a.start, _last(a)) + 1) for a in axes)
+        table = self.graph.tables[node.table]
+        rows = meeting(table, bounds, node.new_axis)
+        if len(rows) > MOST_BRANCHES:
+            return False
+        covered = 0
+        for row in rows.tolist():
+            array = tile_array(self.graph, node, row)
+            origin = np.asarray(table["origin"][row : row + 1])[0].tolist()
+            lengths = list(array.shape)
+            if node.new_axis is not None:
+                lengths.insert(node.new_axis, 1)
+            inner, part_box = axes, box
+            for axis, (start, length) in enumerate(zip(origin, lengths, strict=True)):
+                part = _clip(inner, axis, start, start + length, part_box)
+                if part is None:
+                    break
+                inner, part_box = part
+            else:
+                covered += math.prod(a.count for a in inner)
+                if node.new_axis is not None:
+                    inner = (*inner[: node.new_axis], *inner[node.new_axis + 1 :])
+                if not self._leaf(array, array.layout, inner, part_box, above):
+                    return False
+        return covered == math.prod(a.count for a in axes)
+
+    def _leaf(
+        self, array: StoredArray, number: int, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]
+    ) -> bool:
+        if array.values is not None or array.variants or array.places:
+            return False
+        layout = self._layout(number, above)
+        chain = compile_chain(layout)
+        if chain.sharding is not None or chain.dtype.hasobject:
+            return False
+        for axis, length in zip(axes, layout.chunk_shape, strict=True):
+            self.chunks += abs(_last(axis) // length - axis.start // length)
+        self.pieces.append(Piece(array, layout, axes, box))
+        return self.chunks + len(self.pieces) <= MOST_CHUNKS
+
+    def _layout(self, number: int, above: tuple[int, ...]) -> Layout:
+        """The layout of a leaf with the decodes above it."""
+        if not above:
+            return self.graph.layouts[number]
+        key = f"layout{number}{above}"
+        if key not in self.graph.memo:
+            layout = self.graph.layouts[number]
+            for position in reversed(above):
+                node = self.graph.nodes[position]
+                if isinstance(node, Recode):
+                    layout = self.graph.layouts[node.layout]
+                elif isinstance(node, Decode):
+                    stored = fill.full((1,), layout.fill_value, layout.data_type)
+                    value = fill.to_json(decode_values(stored, node.codecs, node.data_type)[0], node.data_type)
+                    layout = msgspec.structs.replace(
+                        layout, data_type=node.data_type, fill_value=value, codecs=(*node.codecs, *layout.codecs)
+                    )
+            self.graph.memo[key] = layout
+        return self.graph.memo[key]  # type: ignore[return-value]
+
+
+def _windows(piece: Piece) -> list[Window]:
+    """The piece cut at the chunk borders of its array."""
+    found = [Window(piece, (), piece.axes, piece.box)]
+    for axis, length in enumerate(piece.layout.chunk_shape):
+        cut: list[Window] = []
+        for window in found:
+            here = window.axes[axis]
+            first, last = here.start // length, _last(here) // length
+            for chunk in range(first, last + 1) if first <= last else range(first, last - 1, -1):
+                part = _clip(window.axes, axis, chunk * length, (chunk + 1) * length, window.box)
+                if part is not None:
+                    cut.append(Window(piece, (*window.chunk, chunk), *part))
+        found = cut
+    return found
+
+
+def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, out: np.ndarray) -> None:
+    array, layout = window.piece.array, window.piece.layout
+    chain = compile_chain(layout)
+    url, offset, length, present = _place(window, graph)
+    stamp = None if array.refs is None else array.stamp
+    origin: tuple[int, ...] | None = None
+    shape = chain.shape
+    if (chain.raw or chain.raw_swapped) and length in (-1, chain.nbytes):
+        origin, shape, skip, length = _run(window, chain)
+        offset += skip
+    try:
+        if not present:
+            data = None
+        elif array.refs is None:
+            data = session.try_read(
+                url, grant=array.grant, offset=None if length < 0 else offset, length=None if length < 0 else length
+            )
+        else:
+            data = session.read(url, grant=array.grant, offset=offset, length=length, stamp=stamp)
+        if data is None:
+            out[_key(window.box)] = fill.from_json(layout.fill_value, layout.data_type)
+            return
+        if origin is not None and shape != chain.shape:
+            dtype = chain.dtype.newbyteorder("S") if chain.raw_swapped else chain.dtype
+            cells = np.frombuffer(data, dtype).reshape(shape)
+        else:
+            origin, cells = None, chain.decode(data)
+    except LazyZarrError as error:
+        raise named(error, array, window.chunk, url, offset, length) from error
+    counts.add(1)
+    key: list[slice] = []
+    order: list[int] = []
+    lengths = [1] * out.ndim
+    for number, axis in enumerate(window.axes):
+        start = axis.start if origin is None else axis.start - origin[number]
+        stop = start + axis.step * axis.count
+        key.append(slice(start, stop if stop >= 0 else None, axis.step))
+        order.append(axis.into)
+        if axis.into >= 0:
+            lengths[axis.into] = axis.count
+    part = cells[tuple(key)]
+    moved = sorted(range(len(order)), key=order.__getitem__)
+    out[_key(window.box)] = part.transpose(moved).reshape(lengths)
+
+
+def _run(window: Window, chain: Chain) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
+    """Origin and shape [cells] of the run of plain cells that a window lies in; its offset and length [bytes]."""
+    low = [min(a.start, _last(a)) for a in window.axes]
+    high = [max(a.start, _last(a)) for a in window.axes]
+    rank, shape = len(low), chain.shape
+    axis = next((k for k in range(rank) if low[k] != high[k]), rank)
+    if axis < rank:
+        low[axis + 1 :] = [0] * (rank - axis - 1)
+        run = (*[1] * axis, high[axis] - low[axis] + 1, *shape[axis + 1 :])
+    else:
+        run = (1,) * rank
+    at = 0
+    for k in range(rank):
+        at = at * shape[k] + low[k]
+    item = chain.dtype.itemsize
+    if run == shape:
+        return tuple(low), run, 0, -1 if window.piece.array.refs is None else chain.nbytes
+    return tuple(low), run, at * item, math.prod(run) * item
+
+
+def _place(window: Window, graph: Graph) -> tuple[str, int, int, bool]:
+    """Location, offset, length [bytes] (-1: the whole object) and presence of the chunk."""
+    array, layout = window.piece.array, window.piece.layout
+    if array.refs is None:
+        key = chunk_keys(layout.chunk_keys, np.array([window.chunk], np.int64).reshape(1, len(window.chunk)))[0]
+        return f"{array.location}/{key}", 0, -1, True
+    row = 0
+    for chunk, n, c in zip(window.chunk, array.shape, layout.chunk_shape, strict=True):
+        row = row * -(-n // c) + chunk
+    row += array.refs_first
+    refs = graph.tables[array.refs]
+    one = slice(row, row + 1)
+    present = "state" not in refs or bool(np.asarray(refs["state"][one])[0])
+    return array.location or "", int(np.asarray(refs["offset"][one])[0]), int(np.asarray(refs["length"][one])[0]), present
+
+
+def _clip(
+    axes: tuple[Axis, ...], axis: int, low: int, high: int, box: Box
+) -> tuple[tuple[Axis, ...], Box] | None:
+    """The cells of one axis in ``[low, high)``, counted from ``low``, with the box of the view they fill."""
+    start, step, count, into = axes[axis]
+    if count == 1:
+        if not low <= start < high:
+            return None
+        kept = Axis(start - low, 1, 1, into)
+        return (*axes[:axis], kept, *axes[axis + 1 :]), box
+    inside = within(Span(start, step, count), low, high)
+    if not inside.count:
+        return None
+    kept = Axis(start + step * inside.start - low, step if inside.count > 1 else 1, inside.count, into)
+    first, stride, _ = box[into]
+    part = (first + stride * inside.start, stride, inside.count)
+    return (*axes[:axis], kept, *axes[axis + 1 :]), (*box[:into], part, *box[into + 1 :])
+
+
+def _inside(span: Span, axis: Axis) -> Axis:
+    return Axis(span.start + span.step * axis.start, span.step * axis.step, axis.count, axis.into)
+
+
+def _last(axis: Axis) -> int:
+    return axis.start + axis.step * (axis.count - 1)
+
+
+def _key(box: Box) -> tuple[slice, ...]:
+    return (*(slice(first, first + step * (count - 1) + 1, step) for first, step, count in box), ...)  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""The cases of the conformance corpus, and what writes them."""

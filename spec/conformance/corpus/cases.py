@@ -1,0 +1,178 @@
+"""A good case: a folder with its sources, the view as saved, and what it is expected to be.
+
+Owns the folder. Sources are written by zarr-python or byte by byte, views are made and saved with lazyzarr, and
+expected values are given by each case as a NumPy array. Refuses stamps with a time or an inode: a checkout makes new
+ones, so sources are pinned by size and digest, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import zarr
+from corpus.expected import cells, digest
+
+import lazyzarr as lz
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
+from lazyzarr.ir.nodes import Node
+from lazyzarr.ir.tables import Table
+from lazyzarr.ir.tiles import tile_columns
+from lazyzarr.read import Reader
+from lazyzarr.view import View, source
+
+_VERSION = re.compile(rb'("made_by": \{\s*"software": "lazyzarr"),\s*"version": "[^"]*"')
+
+
+class Case:
+    """One folder of the corpus."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "sources").mkdir(parents=True)
+
+    def path(self, name: str) -> Path:
+        """Where a source is written."""
+        return self.folder / "sources" / name
+
+    def url(self, name: str) -> str:
+        """Location of a source."""
+        return self.path(name).absolute().as_uri()
+
+    def zarr(self, name: str, values: np.ndarray, chunks: Sequence[int], *, pin: bool = True, **options: Any) -> View:
+        """A Zarr array with the cells, opened; chunks that hold nothing but the fill value are not stored."""
+        options = {"compressors": None, "filters": None, **options}
+        with zarr.config.set({"array.write_empty_chunks": False}):
+            array = zarr.create_array(
+                str(self.path(name)), shape=values.shape, chunks=tuple(chunks), dtype=values.dtype, **options
+            )
+            array[...] = values
+        return self.open(name, pin=pin)
+
+    def open(self, name: str, *, pin: bool = True) -> View:
+        """A Zarr array, pinned by the size and digest of its metadata or not at all."""
+        view = lz.open(self.path(name))
+        array, stamp = view.ir.arrays[0], view.ir.arrays[0].stamp
+        kept = Stamp(size=stamp.size, digest=stamp.digest) if pin and stamp is not None else None
+        array = msgspec.structs.replace(array, stamp=kept)
+        return source(array, view.ir.layouts, reader=view.reader, dims=view.dims, attrs=view.attrs)
+
+    def raw(self, name: str, content: bytes) -> None:
+        """A binary file."""
+        self.path(name).write_bytes(content)
+
+    def stored(self, array: StoredArray, layouts: Sequence[Layout], tables: Mapping[str, Table]) -> View:
+        """The view of a stored array that is not a Zarr array."""
+        return source(array, layouts, reader=Reader(), tables=tables)
+
+    def node(
+        self, node: Node, inputs: Sequence[View] = (), *, layouts: Sequence[Layout] = (), tables: Sequence[Table] = ()
+    ) -> View:
+        """A view of one node; its layouts are positions in ``layouts``."""
+        own = Graph((), layouts=layouts, tables={table.name: table for table in tables})
+        return View(node, inputs, own=own, reader=Reader.joined([view.reader for view in inputs]))
+
+    def save(
+        self,
+        view: View,
+        values: np.ndarray,
+        *,
+        fill_value: Any,
+        flatness: str,
+        chunks: int,
+        placements: int | None = None,
+        dims: Sequence[str | None] | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        about: str,
+        name: str = "view.zarr",
+    ) -> None:
+        """Save the view, and say what it is expected to be.
+
+        Parameters
+        ----------
+        values
+            What it reads as.
+        fill_value
+            In JSON form.
+        flatness
+            Class, as defined in ``spec/manifest.md``.
+        chunks
+            Stored or missing chunks of which some cell is seen.
+        placements
+            Boxes of sources; left out where it depends on how boxes are cut.
+        dims, attributes
+            Dimension names and the user's attributes.
+        about
+            What the case shows.
+        """
+        target = self.folder / name
+        lz.save(view, target)
+        forget_version(target / "zarr.json")
+        expected = {
+            "about": about,
+            "shape": list(values.shape),
+            "data_type": _data_type(values.dtype),
+            "fill_value": fill_value,
+            "dimension_names": None if dims is None else list(dims),
+            "attributes": dict(attributes or {}),
+            "flatness": flatness,
+            "placements": placements,
+            "chunks": chunks,
+            "values": cells(values),
+            "digest": digest(values),
+        }
+        write_json(self.folder / "expected.json", expected)
+
+
+Function = Callable[[Case], None]
+
+
+def write_good(functions: Sequence[Function], into: Path) -> int:
+    """Write one folder for each function, named like it; the number of them."""
+    for function in functions:
+        function(Case(into / function.__name__.replace("_", "-")))
+    return len(functions)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """An object as JSON, each member on one line, so that values of a case can be read."""
+    lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in content.items()]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def forget_version(document: Path) -> None:
+    """Take the version of the writing software out, so that a release is not a change of the corpus."""
+    document.write_bytes(_VERSION.sub(rb"\1", document.read_bytes()))
+
+
+def ramp(*shape: int, dtype: Any = "int16", start: int = 0) -> np.ndarray:
+    """Cells that count up in C order, so that every misplaced cell shows."""
+    return np.arange(start, start + math.prod(shape)).astype(dtype).reshape(shape)
+
+
+def tile_table(arrays: Sequence[StoredArray], origins: Any, layouts: Any, **more: Any) -> Table:
+    """A table of tiles under a name that does not depend on where the corpus is written."""
+    columns = tile_columns(arrays, np.asarray(origins, np.int64), np.asarray(layouts, np.int32))
+    return Table({**columns, **more}, name="tiles")
+
+
+def _data_type(dtype: np.dtype) -> Any:
+    if dtype.kind == "T":
+        return "string"
+    if dtype.kind == "O":
+        return "variable_length_bytes"
+    if dtype.kind in "Mm":
+        unit, factor = np.datetime_data(dtype)
+        name = {"M": "numpy.datetime64", "m": "numpy.timedelta64"}[dtype.kind]
+        return {"name": name, "configuration": {"unit": unit, "scale_factor": factor}}
+    return dtype.name
+
+
+__all__ = ["Case", "NamedConfig", "forget_version", "ramp", "tile_table", "write_good", "write_json"]

@@ -1,0 +1,175 @@
+"""Good cases of the forms in which Zarr arrays are stored: shards, version 2, chunk keys, scalars, empty axes."""
+
+from __future__ import annotations
+
+import numcodecs
+import numpy as np
+import zarr
+from corpus.cases import Case, forget_version, ramp, write_json
+from corpus.expected import cells as json_cells
+from corpus.expected import digest
+
+import lazyzarr as lz
+from lazyzarr.document.groups import ArrayMember, GroupMember, ViewMember, encode_group
+from lazyzarr.document.publish import publish
+
+
+def sharded(case: Case) -> None:
+    """Shards with missing inner chunks, and a missing shard."""
+    values = ramp(9, 8, dtype="int32")
+    values[2:4, 4:8] = -5
+    values[4:8, 0:4] = -5
+    view = case.zarr(
+        *("a.zarr", values, (2, 2)),
+        **{"shards": (4, 4), "fill_value": -5, "compressors": [zarr.codecs.ZstdCodec(level=1)]},
+    )
+    case.save(
+        view[1:, ::-1],
+        values[1:, ::-1],
+        **{"fill_value": -5, "flatness": "L2", "chunks": 6, "placements": 1},
+        about="shards of four inner chunks, some of them missing, and one shard that is missing as a whole",
+    )
+
+
+def sharded_index_first(case: Case) -> None:
+    """The index of the shard before its chunks."""
+    values = ramp(6, 4, dtype="uint8")
+    codec = zarr.codecs.ShardingCodec(chunk_shape=(3, 2), index_location="start")
+    view = case.zarr("a.zarr", values, (6, 4), fill_value=0, serializer=codec)
+    case.save(
+        view,
+        values,
+        **{"fill_value": 0, "flatness": "L0", "chunks": 1, "placements": 1},
+        about="a shard whose index comes first",
+    )
+
+
+def v3_keys(case: Case) -> None:
+    """Version 3 with the chunk keys of version 2, and with dots."""
+    values = ramp(4, 4)
+    views = [
+        case.zarr("a.zarr", values, (2, 2), fill_value=0, chunk_key_encoding={"name": "v2", "separator": "."}),
+        case.zarr("b.zarr", values, (2, 2), fill_value=0, chunk_key_encoding={"name": "v2", "separator": "/"}),
+        case.zarr("c.zarr", values, (2, 2), fill_value=0, chunk_key_encoding={"name": "default", "separator": "."}),
+    ]
+    case.save(
+        lz.stack(views),
+        np.stack([values] * 3),
+        **{"fill_value": 0, "flatness": "L0", "chunks": 12, "placements": 3},
+        about="chunk keys 0.1, 0/1 and c.0.1",
+    )
+
+
+def v2(case: Case) -> None:
+    """Version 2 with dots in its keys."""
+    values = ramp(5, 4, dtype=">i4")
+    view = case.zarr(
+        *("a.zarr", values, (2, 4)),
+        **{"zarr_format": 2, "fill_value": 3, "compressors": numcodecs.Zlib(level=1), "filters": [numcodecs.Delta("<i4")]},
+    )
+    case.save(
+        view,
+        values.astype("int32"),
+        **{"fill_value": 3, "flatness": "L0", "chunks": 3, "placements": 1},
+        about="a Zarr v2 array with a filter and a compressor; chunk keys 0.0",
+    )
+
+
+def v2_fortran(case: Case) -> None:
+    """Version 2 in Fortran order, big-endian, with slashes in its keys."""
+    values = ramp(4, 3, 2, dtype=">u2")
+    view = case.zarr(
+        *("a.zarr", values, (2, 3, 2)),
+        **{"zarr_format": 2, "order": "F", "fill_value": 0, "chunk_key_encoding": {"name": "v2", "separator": "/"}},
+    )
+    case.save(
+        view[:, 1],
+        values.astype("uint16")[:, 1],
+        **{"fill_value": 0, "flatness": "L2", "chunks": 2, "placements": 1},
+        about="a big-endian Zarr v2 array in Fortran order; chunk keys 0/0/0",
+    )
+
+
+def unpinned(case: Case) -> None:
+    """A source without a stamp beside one with."""
+    values = ramp(3)
+    views = [case.zarr("a.zarr", values, (3,), fill_value=0, pin=k) for k in (False,)]
+    views.append(case.zarr("b.zarr", values, (3,), fill_value=0))
+    case.save(
+        lz.concat(views, axis=0),
+        np.concatenate([values, values]),
+        **{"fill_value": 0, "flatness": "L0", "chunks": 2, "placements": 2},
+        about="a stamp is optional; the second source is pinned by the size and digest of its metadata",
+    )
+
+
+def scalar(case: Case) -> None:
+    """Rank 0."""
+    values = np.array(42, "int16")
+    view = case.zarr("a.zarr", values, (), fill_value=0)
+    case.save(
+        view,
+        values,
+        **{"fill_value": 0, "flatness": "L0", "chunks": 1, "placements": 1},
+        about="an array of rank 0",
+    )
+
+
+def scalar_repeated(case: Case) -> None:
+    """Rank 0, stacked and broadcast, and an array cut down to rank 0."""
+    one, many = np.array(42, "int16"), ramp(3)
+    views = [case.zarr("a.zarr", one, (), fill_value=0), case.zarr("b.zarr", many, (2,), fill_value=0)[-1]]
+    case.save(
+        lz.stack(views).broadcast_to((2, 2)),
+        np.broadcast_to(np.array([42, 2], "int16"), (2, 2)),
+        **{"fill_value": 0, "flatness": "L3", "chunks": 2, "placements": 2},
+        about="two arrays of rank 0 as one axis",
+    )
+
+
+def empty_axes(case: Case) -> None:
+    """A source without cells, joined with one that has some."""
+    none, some = np.zeros((0, 3), "int16"), ramp(2, 3)
+    views = [case.zarr("a.zarr", none, (2, 3), fill_value=8), case.zarr("b.zarr", some, (2, 3), fill_value=0)]
+    case.save(
+        lz.concat(views, axis=0),
+        some,
+        **{"fill_value": 8, "flatness": "L0", "chunks": 1, "placements": 1},
+        about="an input without cells adds none; the fill value is that of the first input all the same",
+    )
+
+
+def nested_group(case: Case) -> None:
+    """Views, a real array and a group in a group."""
+    one, two = ramp(4, 3), ramp(4, 3, start=100)
+    views = [case.zarr("a.zarr", one, (2, 3), fill_value=0), case.zarr("b.zarr", two, (2, 3), fill_value=0)]
+    members = {
+        "joined": ViewMember(lz.concat(views).ir, dims=("time", "x")),
+        "time": ArrayMember(np.arange(8)),
+        "inner": GroupMember({"flipped": ViewMember(views[1][::-1].ir)}, {"title": "inside"}),
+    }
+    target = case.folder / "view.zarr"
+    url = target.absolute().as_uri()
+    publish(target, encode_group(GroupMember(members, {"title": "a group"}), base_url=url))
+    for document in sorted(target.rglob("zarr.json")):
+        forget_version(document)
+    values = {
+        "joined": np.concatenate([one, two]),
+        "time": np.arange(8),
+        "inner/flipped": two[::-1],
+    }
+    expected = {
+        "about": "a group with a view, a real array and a group with a view",
+        "attributes": {"title": "a group"},
+        "members": {
+            name: {"shape": list(v.shape), "data_type": v.dtype.name, "values": json_cells(v), "digest": digest(v)}
+            for name, v in values.items()
+        },
+    }
+    write_json(case.folder / "expected.json", expected)
+
+
+CASES = (
+    *(sharded, sharded_index_first, v3_keys, v2, v2_fortran, unpinned, scalar, scalar_repeated, empty_axes),
+    nested_group,
+)

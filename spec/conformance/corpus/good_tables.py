@@ -1,0 +1,221 @@
+"""Good cases with columns beside the graph: chunk references, tiles, and arrays kept with the view."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+from corpus.cases import Case, NamedConfig, ramp, tile_table
+
+import lazyzarr as lz
+from lazyzarr.ir.layout import Layout, Place, Stamp, StoredArray
+from lazyzarr.ir.nodes import Recode, Tiles
+from lazyzarr.ir.tables import Table
+from lazyzarr.view import View
+
+LITTLE = NamedConfig("bytes", {"endian": "little"})
+GZIP = NamedConfig("gzip", {"level": 1})
+
+
+def gzip_stored(data: bytes) -> bytes:
+    """A gzip member without compression: the same bytes whatever library is installed."""
+    head = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+    block = b"\x01" + struct.pack("<HH", len(data), len(data) ^ 0xFFFF) + data
+    return head + block + struct.pack("<II", zlib.crc32(data), len(data))
+
+
+def _table(name: str, **columns: list[int]) -> Table:
+    types = {"offset": "u8", "length": "u8", "state": "u1", "layout": "i4", "place": "i4"}
+    return Table({key: np.array(values, types[key]) for key, values in columns.items()}, name=name)
+
+
+def refs(case: Case) -> None:
+    """Chunks of a binary file, in any order."""
+    values = ramp(4, 6, dtype="int32")
+    chunks = {(i, j): values[2 * i : 2 * i + 2, 3 * j : 3 * j + 3].tobytes() for i in range(2) for j in range(2)}
+    order = [(1, 0), (0, 0), (1, 1), (0, 1)]
+    offset = {key: 5 + 24 * k for k, key in enumerate(order)}
+    case.raw("a.bin", b"HEAD:" + b"".join(chunks[key] for key in order))
+    table = _table("refs", offset=[offset[key] for key in sorted(chunks)], length=[24] * 4)
+    array = StoredArray(0, (4, 6), location=case.url("a.bin"), refs="refs", stamp=Stamp(size=5 + 4 * 24))
+    case.save(
+        case.stored(array, [Layout("int32", 0, (2, 3), (LITTLE,))], {"refs": table}),
+        values,
+        **{"fill_value": 0, "flatness": "L0", "chunks": 4, "placements": 1},
+        about="byte ranges of a file, pinned by the size of the file",
+    )
+
+
+def refs_variants(case: Case) -> None:
+    """Chunks with and without compression, as filter masks of HDF5 make them, and a missing one."""
+    values = ramp(9, 4)
+    values[3:6] = -4
+    pieces = [gzip_stored(values[0:3].tobytes()), b"", np.concatenate([values[6:9]]).tobytes()]
+    case.raw("a.bin", b"".join(pieces))
+    table = _table(
+        "refs",
+        offset=[0, 0, len(pieces[0])],
+        length=[len(pieces[0]), 0, len(pieces[2])],
+        state=[1, 0, 1],
+        layout=[0, 0, 1],
+    )
+    layouts = [Layout("int16", -4, (3, 4), (LITTLE, GZIP)), Layout("int16", -4, (3, 4), (LITTLE,))]
+    array = StoredArray(0, (9, 4), location=case.url("a.bin"), refs="refs", variants=(1,))
+    case.save(
+        case.stored(array, layouts, {"refs": table})[::-1],
+        values[::-1],
+        **{"fill_value": -4, "flatness": "L3", "chunks": 3, "placements": 1},
+        about="the first chunk is compressed, the second missing, the third stored as it is",
+    )
+
+
+def refs_places(case: Case) -> None:
+    """Chunks of one array in three files."""
+    values = ramp(6, dtype="uint8")
+    for number in range(3):
+        case.raw(f"{number}.bin", b"\xff" * number + values[2 * number : 2 * number + 2].tobytes())
+    table = _table("refs", offset=[0, 1, 2], length=[2, 2, 2], place=[0, 1, 2])
+    array = StoredArray(
+        **{"layout": 0, "shape": (6,), "location": case.url("0.bin"), "refs": "refs", "stamp": Stamp(size=2)},
+        places=(Place(case.url("1.bin"), Stamp(size=3)), Place(case.url("2.bin"))),
+    )
+    case.save(
+        case.stored(array, [Layout("uint8", 0, (2,), (NamedConfig("bytes"),))], {"refs": table}),
+        values,
+        **{"fill_value": 0, "flatness": "L0", "chunks": 3, "placements": 1},
+        about="the chunks of one array lie in three files, as with external storage of HDF5",
+    )
+
+
+def refs_table(case: Case) -> None:
+    """References in a child array; two arrays share the table."""
+    values = (np.arange(600) * 7919 % 65521).astype("uint16")
+    case.raw("a.bin", values[::-1].tobytes())
+    table = _table("refs", offset=list(range(1198, -2, -2)), length=[2] * 600)
+    layout = Layout("uint16", 0, (1,), (LITTLE,))
+    first = StoredArray(0, (400,), location=case.url("a.bin"), refs="refs")
+    second = StoredArray(0, (200,), location=case.url("a.bin"), refs="refs", refs_first=400)
+    views = [case.stored(array, [layout], {"refs": table}) for array in (first, second)]
+    case.save(
+        lz.concat([views[1], views[0]], axis=0),
+        np.concatenate([values[400:], values[:400]]),
+        **{"fill_value": 0, "flatness": "L0", "chunks": 600, "placements": 2},
+        about="600 byte ranges in child arrays; two arrays share them, the second begins at row 400",
+    )
+
+
+def values_inline(case: Case) -> None:
+    """A small array kept in the document."""
+    values = np.array([[1.5, np.nan], [-np.inf, -0.0], [3.0, 4.0]])
+    case.save(
+        lz.open(values)[:, ::-1],
+        values[:, ::-1],
+        **{"fill_value": 0.0, "flatness": "L2", "chunks": 1, "placements": 1},
+        about="the cells of an array are in the document",
+    )
+
+
+def values_table(case: Case) -> None:
+    """An array kept beside the document."""
+    values = ramp(20, 30, dtype="int32")
+    case.save(
+        lz.open(values)[3:9],
+        values[3:9],
+        **{"fill_value": 0, "flatness": "L2", "chunks": 1, "placements": 1},
+        about="the cells of an array are a child array of the view",
+    )
+
+
+def values_text(case: Case) -> None:
+    """Text kept in the document."""
+    values = np.array([["a", "ö"], ["", "long text"]], np.dtypes.StringDType())
+    case.save(
+        lz.open(values).T,
+        values.T,
+        **{"fill_value": "", "flatness": "L0", "chunks": 1, "placements": 1},
+        about="an array of text in the document",
+    )
+
+
+def _mosaic(case: Case, fills: tuple[int, ...] = (-1, -1, -2)) -> tuple[View, np.ndarray]:
+    parts = [ramp(2, 3), ramp(2, 3, start=20), ramp(3, 3, start=40)]
+    origins = [(0, 0), (0, 3), (2, 1)]
+    parts[2][0] = fills[2]
+    views = [
+        case.zarr(f"{k}.zarr", part, (1, 3), fill_value=value)
+        for k, (part, value) in enumerate(zip(parts, fills, strict=True))
+    ]
+    arrays = [view.ir.arrays[0] for view in views]
+    layouts = [views[0].ir.layouts[0], views[2].ir.layouts[0]]
+    table = tile_table(arrays, origins, [0, 0, 1])
+    values = np.full((5, 7), 9, "int16")
+    for part, (row, column) in zip(parts, origins, strict=True):
+        values[row : row + part.shape[0], column : column + 3] = part
+    return case.node(Tiles("tiles", (5, 7), "int16", 9, (0, 1)), layouts=layouts, tables=[table]), values
+
+
+def tiles(case: Case) -> None:
+    """Arrays placed by a table, with gaps."""
+    view, values = _mosaic(case)
+    case.save(
+        view,
+        values,
+        **{"fill_value": 9, "flatness": "L4", "chunks": 7, "placements": 3},
+        about="three arrays placed by a table; gaps read as 9, a missing chunk as the fill value of its array",
+    )
+
+
+def tiles_recoded(case: Case) -> None:
+    """Every tile read with another layout."""
+    view, values = _mosaic(case, (-1, -1, -1))
+    old = view.ir.layouts[0]
+    swapped = Layout("int16", 9, old.chunk_shape, (NamedConfig("bytes", {"endian": "big"}),), old.chunk_keys)
+    expected = values.byteswap()
+    expected[values == 9], expected[2, 1:4] = 9, 9
+    expected[1, 3:6] = np.array([23, 24, 25], "int16").byteswap()
+    expected[0, :] = [*ramp(3).byteswap(), *ramp(3, start=20).byteswap(), 9]
+    case.save(
+        case.node(Recode(0, 0), [view], layouts=[swapped]),
+        expected,
+        **{"fill_value": 9, "flatness": "L4", "chunks": 7, "placements": 3},
+        about="a recode above tiles: every array is read as big-endian, missing chunks as the new fill value",
+    )
+
+
+def tiles_stack(case: Case) -> None:
+    """Arrays that each fill one cell of a new axis."""
+    parts = [ramp(2, 3), ramp(2, 3, start=20)]
+    views = [case.zarr(f"{k}.zarr", part, (2, 3), fill_value=0) for k, part in enumerate(parts)]
+    table = tile_table([view.ir.arrays[0] for view in views], [(0, 0, 0), (0, 2, 0)], [0, 0])
+    values = np.zeros((2, 3, 3), "int16")
+    values[:, 0], values[:, 2] = parts
+    case.save(
+        case.node(Tiles("tiles", (2, 3, 3), "int16", 0, (0,), 1), layouts=views[0].ir.layouts, tables=[table]),
+        values,
+        **{"fill_value": 0, "flatness": "L0", "chunks": 2, "placements": 2},
+        about="tiles with a new axis in the middle; its second cell belongs to no array",
+    )
+
+
+def tiles_table(case: Case) -> None:
+    """300 arrays of a file, placed by child arrays."""
+    values = (np.arange(600) * 31 % 997).astype("int16").reshape(300, 2)
+    case.raw("a.bin", values.tobytes())
+    arrays = [StoredArray(0, (1, 2), location=case.url("a.bin"), stamp=Stamp(size=1200))] * 300
+    origins = [(row, 0) for row in range(300)]
+    table = tile_table(arrays, origins, [0] * 300, refs_first=np.arange(300, dtype=np.int64))
+    references = _table("refs", offset=list(range(0, 1200, 4)), length=[4] * 300)
+    node = Tiles("tiles", (300, 2), "int16", 0, (0,), refs="refs")
+    case.save(
+        case.node(node, layouts=[Layout("int16", 0, (1, 2), (LITTLE,))], tables=[table, references])[290:10:-20],
+        values[290:10:-20],
+        **{"fill_value": 0, "flatness": "L0", "chunks": 14, "placements": 14},
+        about="300 tiles with references in child arrays, read backwards with a step",
+    )
+
+
+CASES = (
+    *(refs, refs_variants, refs_places, refs_table, values_inline, values_table, values_text),
+    *(tiles, tiles_recoded, tiles_stack, tiles_table),
+)

@@ -1,0 +1,187 @@
+"""Good cases in which stored cells are decoded: casts, unpacking, other layouts, and values of every kind of type."""
+
+from __future__ import annotations
+
+import numpy as np
+from corpus.cases import Case, ramp
+from numpy.typing import ArrayLike
+
+import lazyzarr as lz
+
+
+def recode_byte_order(case: Case) -> None:
+    """Stored bytes read in the other byte order, with another fill value."""
+    cells = ramp(4, 3, dtype="uint16")
+    stored = np.concatenate([cells[:2], np.zeros((2, 3), "uint16")])
+    view = case.zarr("a.zarr", stored, (2, 3), fill_value=0)
+    values = np.concatenate([cells[:2].byteswap(), np.full((2, 3), 9, "uint16")])
+    case.save(
+        view.recode(codecs=[{"name": "bytes", "configuration": {"endian": "big"}}], fill_value=9),
+        values,
+        **{"fill_value": 9, "flatness": "L0", "chunks": 2, "placements": 1},
+        about="the bytes of a source are read as big-endian; its missing chunks read as the new fill value",
+    )
+
+
+def recode_data_type(case: Case) -> None:
+    """Stored bytes read as another type, between sources that need no change."""
+    cells = np.array([1.5, -2.0, 0.0, 7.25], "float32")
+    views = [
+        case.zarr("a.zarr", cells, (2,), fill_value=0),
+        case.zarr("b.zarr", cells[::-1].copy().view("int32"), (2,), fill_value=1).recode(
+            data_type="float32", fill_value=0
+        ),
+    ]
+    case.save(
+        lz.concat(views, axis=0),
+        np.concatenate([cells, cells[::-1]]),
+        **{"fill_value": 0.0, "flatness": "L0", "chunks": 4, "placements": 2},
+        about="a source that was declared int32 and holds float32",
+    )
+
+
+def cast_widening(case: Case) -> None:
+    """Types that drifted, joined in the wider one."""
+    one, two = ramp(3, dtype="float32"), ramp(3, dtype="float64", start=3) / 7
+    views = [case.zarr("a.zarr", one, (3,), fill_value=0), case.zarr("b.zarr", two, (3,), fill_value=0)]
+    case.save(
+        lz.concat(views, axis=0, promote=True),
+        np.concatenate([one.astype("float64"), two]),
+        **{"fill_value": 0.0, "flatness": "L3", "chunks": 2, "placements": 2},
+        about="float32 joined with float64",
+    )
+
+
+def cast_roundings(case: Case) -> None:
+    """Halves rounded in all five ways."""
+    cells = np.array([-2.5, -1.5, -0.5, 0.4, 0.5, 1.5, 2.6], "float64")
+    view = case.zarr("a.zarr", cells, (7,), fill_value=0)
+    modes = ("nearest-even", "towards-zero", "towards-positive", "towards-negative", "nearest-away")
+    away = np.array([-3, -2, -1, 0, 1, 2, 3])
+    values = [np.rint(cells), np.trunc(cells), np.ceil(cells), np.floor(cells), away]
+    case.save(
+        lz.stack([view.astype("int8", rounding=mode) for mode in modes]),
+        np.stack(values).astype("int8"),
+        **{"fill_value": 0, "flatness": "L3", "chunks": 1, "placements": 5},
+        about="one source cast with " + ", ".join(modes),
+    )
+
+
+def cast_out_of_range(case: Case) -> None:
+    """Values outside the target, clamped and wrapped."""
+    cells = np.array([-200, -129, -128, 0, 127, 128, 300], "int16")
+    view = case.zarr("a.zarr", cells, (7,), fill_value=0)
+    case.save(
+        lz.stack([view.astype("int8", out_of_range=how) for how in ("clamp", "wrap")]),
+        np.stack([np.clip(cells, -128, 127).astype("int8"), cells.astype("int8")]),
+        **{"fill_value": 0, "flatness": "L3", "chunks": 1, "placements": 2},
+        about="int16 cast to int8 with out_of_range clamp and wrap",
+    )
+
+
+def unpack_missing(case: Case) -> None:
+    """Missing chunks decode as the fill value does; a cut and a transpose lie above."""
+    cells = ramp(4, 4)
+    cells[:2, 2:] = -1
+    cells[3, 3] = -99
+    view = case.zarr("a.zarr", cells, (2, 2), fill_value=-1).unpack(
+        scale_factor=0.5, add_offset=10, fill_values=[-1, -99], dtype="float32"
+    )
+    values = np.where((cells == -1) | (cells == -99), np.float32("nan"), cells.astype("float32"))
+    case.save(
+        view.T[::-1],
+        (values * np.float32(0.5) + np.float32(10)).T[::-1],
+        **{"fill_value": "NaN", "flatness": "L2", "chunks": 4, "placements": 1},
+        about="missing chunks and two blank values unpack to NaN, in float32",
+    )
+
+
+def unpack_above_join(case: Case) -> None:
+    """One decode above sources that are joined."""
+    parts = [ramp(3), ramp(3, start=40)]
+    views = [case.zarr(f"{k}.zarr", part, (3,), fill_value=0) for k, part in enumerate(parts)]
+    case.save(
+        lz.concat(views, axis=0).unpack(scale_factor=0.1, dtype="float64"),
+        np.concatenate(parts).astype("float64") * 0.1,
+        **{"fill_value": 0.0, "flatness": "L0", "chunks": 2, "placements": 2},
+        about="one packing for all sources stays flat",
+    )
+
+
+def decode_twice(case: Case) -> None:
+    """A cast above an unpacking."""
+    cells = ramp(5)
+    view = case.zarr("a.zarr", cells, (5,), fill_value=0)
+    unpacked = view.unpack(scale_factor=0.3, dtype="float64")
+    case.save(
+        unpacked.astype("int8", rounding="towards-zero"),
+        np.trunc(cells.astype("float64") * 0.3).astype("int8"),
+        **{"fill_value": 0, "flatness": "L0", "chunks": 1, "placements": 1},
+        about="a cast of unpacked values: the codec nearer to the bytes comes last in the chain",
+    )
+
+
+def _plain(case: Case, values: ArrayLike, dtype: object, fill_value: object, stored: object) -> None:
+    cells = np.array(values, dtype)
+    view = case.zarr("a.zarr", cells, (2,), fill_value=stored)
+    chunks = -(-len(cells) // 2)
+    case.save(
+        view[::-1],
+        cells[::-1],
+        **{"fill_value": fill_value, "flatness": "L2", "chunks": chunks, "placements": 1},
+        about=f"cells of type {np.dtype(dtype)}, read backwards",
+    )
+
+
+def type_bool(case: Case) -> None:
+    """True and false."""
+    _plain(case, [True, False, False, False, True], "bool", False, False)
+
+
+def type_float(case: Case) -> None:
+    """NaN, infinities and both zeros; missing chunks read as NaN."""
+    _plain(case, [1.5, np.inf, np.nan, np.nan, -np.inf, -0.0, 65504.0], "float16", "NaN", np.nan)
+
+
+def type_uint64(case: Case) -> None:
+    """Integers beyond what a float64 holds."""
+    _plain(case, [2**64 - 1, 2**53 + 1, 5, 5, 0], "uint64", 5, 5)
+
+
+def type_complex(case: Case) -> None:
+    """Complex numbers with a fill value of two parts."""
+    _plain(case, [1 + 2j, complex("nan-infj"), 3j, 3j, -0.0], "complex64", [0.0, 3.0], 3j)
+
+
+def type_datetime(case: Case) -> None:
+    """Times with a missing one."""
+    _plain(case, ["2024-02-29", "NaT", "1969-12-31T23:59:59"], "datetime64[s]", 0, np.datetime64(0, "s"))
+
+
+def type_string(case: Case) -> None:
+    """Text of any length."""
+    cells = np.array(["a", "", "Grüße", "日本語", "x" * 40], np.dtypes.StringDType())
+    case.save(
+        case.zarr("a.zarr", cells, (2,), fill_value="")[::-2],
+        cells[::-2],
+        **{"fill_value": "", "flatness": "L2", "chunks": 3, "placements": 1},
+        about="text of variable length",
+    )
+
+
+def nan_payload(case: Case) -> None:
+    """A NaN whose bits are not the usual ones."""
+    odd = np.array(0x7FC00ABC, "uint32").view("float32")
+    case.save(
+        lz.full((3,), odd[()], dtype="float32"),
+        np.full((3,), odd),
+        **{"fill_value": "0x7fc00abc", "flatness": "L0", "chunks": 0, "placements": 0},
+        about="the payload of a NaN is kept",
+    )
+
+
+CASES = (
+    *(recode_byte_order, recode_data_type, cast_widening, cast_roundings, cast_out_of_range, unpack_missing),
+    *(unpack_above_join, decode_twice, type_bool, type_float, type_uint64, type_complex, type_datetime),
+    *(type_string, nan_payload),
+)
