@@ -19,7 +19,7 @@ from lazyzarr.saving import save
 from lazyzarr.view import View, full
 
 
-def open(  # noqa: A001 the public name is open
+def open(
     place: Any,
     variable: str | None = None,
     *,
@@ -74,7 +74,19 @@ def open(  # noqa: A001 the public name is open
 
 
 __all__ = [
-    *("Group", "Limits", "View", "block", "broadcast_to", "concat", "full", "interleave"),
-    *("open", "overlay", "pad", "save", "stack"),
+    "Group",
+    "Limits",
+    "View",
+    "block",
+    "broadcast_to",
+    "concat",
+    "full",
+    "interleave",
+    "open",
+    "overlay",
+    "pad",
+    "save",
+    "stack",
 ]
+# NumPy's functions know views from here on
 assert _numpy_protocol.ARRAY_FUNCTIONS

@@ -17,7 +17,7 @@ from lazyzarr.algebra.boxes import any_overlap
 from lazyzarr.algebra.selection import normalize_axis
 from lazyzarr.errors import CombineError, ShapeError
 from lazyzarr.ir import data_type as types
-from lazyzarr.ir.nodes import Concat, Overlay, OverlapRule, Stack
+from lazyzarr.ir.nodes import Concat, OverlapRule, Overlay, Stack
 from lazyzarr.read import Reader
 from lazyzarr.tiling import MANY, tiled
 from lazyzarr.view import View, full
@@ -297,7 +297,7 @@ def _inputs(what: str, views: Sequence[View]) -> list[View]:
     return inputs
 
 
-def _fitting(what: str, inputs: Sequence[View], axis: int | None | Literal["any"], promote: bool) -> list[View]:
+def _fitting(what: str, inputs: Sequence[View], axis: int | Literal["any"] | None, promote: bool) -> list[View]:
     """Inputs that fit, promoted if asked; every mismatch of every input in one error."""
     problems: list[str] = []
     first = inputs[0]

@@ -18,6 +18,7 @@ from lazyzarr import casting
 from lazyzarr.access.url import shown
 from lazyzarr.algebra.selection import Selection, basic, gather_indices, normalize_axis, orthogonal
 from lazyzarr.algebra.span import Span, compose, from_slice, whole
+from lazyzarr.display.flat import flatness_of, glance
 from lazyzarr.display.html import view_html
 from lazyzarr.display.text import view_text
 from lazyzarr.errors import AxisError, SelectionError, ShapeError, ViewSchemaError
@@ -29,7 +30,6 @@ from lazyzarr.ir.nodes import Broadcast, Decode, Fill, Index, Node, Recode, Sour
 from lazyzarr.ir.schema import Schema, infer, infer_node
 from lazyzarr.ir.tables import Table
 from lazyzarr.read import Reader
-from lazyzarr.display.flat import flatness_of, glance
 from lazyzarr.stages import Stage, explain, render_problems
 
 if TYPE_CHECKING:

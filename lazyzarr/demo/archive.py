@@ -69,14 +69,15 @@ def _repack(original: Path, file: Path) -> None:
 def _described(file: Path) -> Month:
     with h5py.File(file, "r") as opened:
         stored = opened[VARIABLE]
-        attributes = {name: np.ravel(stored.attrs[name])[0] for name in _PACKING if name in stored.attrs}
+        assert isinstance(stored, h5py.Dataset)
+        attributes = {name: np.ravel(np.asarray(stored.attrs[name]))[0] for name in _PACKING if name in stored.attrs}
         filters = stored.id.get_create_plist()
         names = [filters.get_filter(k) for k in range(filters.get_nfilters())]
         return Month(
             path=file,
             stored_type=str(stored.dtype),
             packing=", ".join(f"{name} {value!s}" for name, value in attributes.items()),
-            chunks=stored.chunks,
+            chunks=stored.chunks or (),
             compression=" + ".join(_name(number, text.decode()) for number, _, _, text in names),
             nbytes=file.stat().st_size,
         )
@@ -87,4 +88,4 @@ _PACKING = ("scale_factor", "add_offset", "_FillValue")
 
 def _name(number: int, text: str) -> str:
     """Name of an HDF5 filter by its registered number."""
-    return {h5py.h5z.FILTER_DEFLATE: "gzip", hdf5plugin.ZSTD_ID: "zstd"}.get(number, text or str(number))
+    return {h5py.h5z.FILTER_DEFLATE: "gzip", hdf5plugin.Zstd.filter_id: "zstd"}.get(number, text or str(number))

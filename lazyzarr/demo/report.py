@@ -18,6 +18,7 @@ from lazyzarr.display.page import Section
 from lazyzarr.display.png import colours, png
 from lazyzarr.lower.fragments import fragments
 from lazyzarr.lower.lowering import lower
+from lazyzarr.stages import Stage
 from lazyzarr.view import View
 
 
@@ -93,19 +94,18 @@ def _picture(view: View) -> Picture:
 
 def _graph(found: Outcome) -> Section:
     view = found.view
-    texts = "".join(
-        page.folded(title, page.listing(view.explain(stage, trace=stage == "optimized")))
-        for title, stage in (
-            ("nodes as built", "built"),
-            ("optimized, with every rule that fired", "optimized"),
-            ("manifest: every fragment of every chunk", "manifest"),
-            ("plan: the requests of a read", "plan"),
-        )
+    stages: tuple[tuple[str, Stage], ...] = (
+        ("nodes as built", "built"),
+        ("optimized, with every rule that fired", "optimized"),
+        ("manifest: every fragment of every chunk", "manifest"),
+        ("plan: the requests of a read", "plan"),
     )
+    texts = [page.listing(view.explain(stage, trace=stage == "optimized")) for _, stage in stages]
+    folds = "".join(page.folded(title, text) for (title, _), text in zip(stages, texts, strict=True))
     return Section(
         "The graph",
         f"This is what was saved: {found.document_bytes:,} bytes in {spelling.many(found.document_files, 'file')}.",
-        f'<div class="wide">{diagram(view.ir)}</div>{texts}',
+        f'<div class="wide">{diagram(view.ir)}</div>{folds}',
     )
 
 

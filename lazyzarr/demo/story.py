@@ -7,6 +7,7 @@ two arrays equal unless type, shape and every bit are.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ ROWS, COLUMNS = slice(100, 330), slice(150, 330)
 """The Atlantic on the model's grid: cuts through chunks on purpose."""
 MASK = 26.5
 """Temperature [degree_C] that tropical storms need: the constant plane to mask the others with."""
+VALUES = "values.npy"
 Say = Callable[[str], None]
 
 
@@ -92,7 +94,7 @@ def run(folder: Path, say: Say) -> Outcome:
     say(f"{saved.name}: {nbytes:,} bytes in {spelling.many(len(files), 'file')}; its values are {view.nbytes:,} bytes")
 
     say("\n4. Reopen and read it in a new process\n")
-    values_path = folder / "values.npy"
+    values_path = folder / VALUES
     took = _elsewhere(saved, values_path)
     values = np.load(values_path)
     say(f"process {took['process']} opened {tuple(took['shape'])} {took['data_type']}")
@@ -109,6 +111,16 @@ def run(folder: Path, say: Say) -> Outcome:
     for line in columns(rows, header=header, right=[3, 4]):
         say(line)
     return Outcome(months, view, saved, len(files), nbytes, took, values, comparisons)
+
+
+def remove(found: Outcome, page: Path) -> None:
+    """Remove what the demonstration wrote, and its directory if nothing else is there."""
+    folder = found.saved.parent
+    for file in (*(month.path for month in found.months), folder / VALUES, page):
+        file.unlink()
+    shutil.rmtree(found.saved)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def compare(months: Sequence[Month], values: np.ndarray) -> list[Comparison]:

@@ -48,6 +48,7 @@ class Resolver:
         self._above = [f"{root}{''.join(f'/{n}' for n in names[: len(names) - up])}/" for up in range(len(names) + 1)]
 
     def __call__(self, reference: str) -> str:
+        """The absolute location; raises as `lazyzarr.access.url.join`."""
         match = _PLAIN.fullmatch(reference)
         if match is None or len(reference) > urls.MAX_CHARACTERS or match.end(1) // 3 >= len(self._above):
             return urls.join(self.base, reference)

@@ -189,17 +189,30 @@ def _replace_document(path: str, view: EncodedView, existing: Existing) -> None:
 @contextmanager
 def _built(path: str, files: Mapping[str, Content]) -> Generator[str]:
     """A directory beside the target with all files in it, synced; removed unless it was renamed."""
-    temporary = _temporary(path)
-    _os.mkdir(temporary)
-    lock = _os.open(temporary, _READ)
+    temporary, lock = _made(path)
     try:
-        # Held until the end: a directory whose lock can be had was left by a process that is no more.
-        _lock(lock)
         _write_tree(temporary, files)
         yield temporary
     finally:
         _os.close(lock)
         _remove(temporary)
+
+
+def _made(path: str) -> tuple[str, int]:
+    """A new directory beside the target, and its lock: one whose lock can be had was left by a dead process."""
+    while True:
+        temporary = _temporary(path)
+        _os.mkdir(temporary)
+        lock = _os.open(temporary, _READ)
+        try:
+            _lock(lock)
+            # Someone else may have taken it for a left one before it was locked.
+            if os.path.exists(temporary):
+                return temporary, lock
+        except BaseException:
+            _os.close(lock)
+            raise
+        _os.close(lock)
 
 
 def _write_tree(root: str, files: Mapping[str, Content]) -> None:

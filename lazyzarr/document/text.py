@@ -89,6 +89,7 @@ def _scan(text: bytes, limits: Limits) -> int:
         limits.check("json_values", values, where="$")
         members += int(np.count_nonzero(open_air == _COLON))
         digits = _digits(whole, start, (open_air - 48) < 10, digits, limits)
+    _check_run(whole, len(whole), digits, limits)
     return members
 
 
@@ -126,15 +127,17 @@ def _digits(whole: np.ndarray[Any, Any], start: int, digit: np.ndarray[Any, Any]
         return len(tail) - 1 - int(np.flatnonzero(~tail)[-1])
     others = np.flatnonzero(~digit)
     if not len(others):
-        limits.check("integer_digits", carried + len(digit), where="$")
         return carried + len(digit)
     runs = np.diff(others, prepend=-1) - 1
     runs[0] += carried
     for at in np.flatnonzero(runs > most).tolist():
-        first = start + int(others[at]) - int(runs[at])
-        if first == 0 or whole[first - 1] != _POINT:
-            limits.check("integer_digits", int(runs[at]), where="$")
+        _check_run(whole, start + int(others[at]), int(runs[at]), limits)
     return len(digit) - 1 - int(others[-1])
+
+
+def _check_run(whole: np.ndarray[Any, Any], stop: int, length: int, limits: Limits) -> None:
+    if stop == length or whole[stop - length - 1] != _POINT:
+        limits.check("integer_digits", length, where="$")
 
 
 def _members(value: Any) -> int:

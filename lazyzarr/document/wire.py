@@ -170,10 +170,11 @@ def parse_node(text: bytes, limits: Limits, *, knows: Callable[[str], bool]) -> 
     ViewSyntaxError, ViewLimitError
         As `lazyzarr.document.text.check_text`.
     ViewSchemaError
-        ``document-missing`` when this is no view; ``document-member`` for a member that is missing, unknown or of
-        the wrong type.
+        ``document-missing`` when this is no view; ``document-member`` for a member that is missing or of the wrong
+        type.
     UnsupportedFeature
-        ``document-version``, ``document-requires`` or ``graph-node`` for what this reader does not know.
+        ``document-version``, ``document-requires``, ``document-member`` or ``graph-node`` for what this reader does
+        not know.
     """
     check_text(text, limits)
     attributes = _attributes_of(text)
@@ -262,6 +263,13 @@ def _refuse(error: msgspec.ValidationError, prefix: str) -> NoReturn:
         raise UnsupportedFeature(
             f"the node kind is {text.removeprefix('Invalid value ')[:80]}; it is not known here; update lazyzarr",
             reason="graph-node",
+            where=where,
+        ) from None
+    if text.startswith("Object contains unknown field"):
+        raise UnsupportedFeature(
+            f"the document has the member {text.removeprefix('Object contains unknown field ')[:80]}; it is not known "
+            "here and may change what is read; update lazyzarr",
+            reason="document-member",
             where=where,
         ) from None
     raise ViewSchemaError(

@@ -177,7 +177,7 @@ def _messages(file: Reader, address: int) -> Iterator[tuple[int, int, bytes]]:
         yield from _walk(file, block, _V2_MESSAGE, 2 if flags & 0x04 else 0, 1)
     elif head[:2] == b"\x01\x00":
         size = int.from_bytes(head[8:12], "little")
-        yield from _walk(handle, _span(file, head, address, 16, size), _V1_MESSAGE, 0, 8)
+        yield from _walk(file, _span(file, head, address, 16, size), _V1_MESSAGE, 0, 8)
     else:
         raise _Unusual
 

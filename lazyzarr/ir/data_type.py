@@ -8,6 +8,7 @@ Refuses object arrays other than variable-length bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -90,10 +91,11 @@ def from_numpy(dtype: np.dtype) -> DataType:
     if dtype.kind == "S":
         return NamedConfig("null_terminated_bytes", {"length_bytes": dtype.itemsize})
     if dtype.names is not None and dtype.fields is not None:
+        members: Mapping[str, Any] = dtype.fields
         fields = []
         packed = 0
         for name in dtype.names:
-            inner, offset = dtype.fields[name][:2]
+            inner, offset = members[name][:2]
             if offset != packed:
                 break
             packed += inner.itemsize

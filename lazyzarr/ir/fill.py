@@ -54,7 +54,7 @@ def to_json(value: Any, data_type: DataType) -> Json:
         return str(value)
     if dtype.kind == "O":
         return base64.b64encode(bytes(value)).decode()
-    scalar = np.asarray(value, dtype=dtype)[()]
+    scalar: Any = np.asarray(value, dtype=dtype)[()]
     if dtype.kind == "b":
         return bool(scalar)
     if dtype.kind in "iu":

@@ -7,6 +7,7 @@ anything; dimension names and attributes belong to the view, not to the graph.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -139,7 +140,7 @@ def _index(node: Index, input: Schema) -> Schema:
 
 def _broadcast(node: Broadcast, input: Schema) -> Schema:
     axes = node.axes
-    rising = all(a < b for a, b in zip(axes, axes[1:], strict=False))
+    rising = all(a < b for a, b in pairwise(axes))
     if len(axes) != len(input.shape) or not rising or any(not 0 <= a < len(node.shape) for a in axes):
         raise _bad(f"axes {list(axes)} do not place the {len(input.shape)} axes of the input in ascending order")
     for axis, length in zip(axes, input.shape, strict=True):

@@ -18,9 +18,15 @@ class Column(Protocol):
     """What a column must offer: the part of the NumPy array interface that planning uses."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Rows first."""
+        ...
+
     @property
-    def dtype(self) -> np.dtype: ...
+    def dtype(self) -> np.dtype:
+        """Of the cells."""
+        ...
+
     def __getitem__(self, key: Any, /) -> Any: ...
 
 

@@ -30,7 +30,7 @@ from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.ir.tables import Table
 
 _MOST_SHOWN = 20
-_UNSUPPORTED = ("codec-unknown", "type-unknown", "graph-node")
+_UNSUPPORTED = ("codec-unknown",)
 CHUNK_KEYS = ("default", "v2")
 """Chunk key encodings that are known."""
 METADATA_KEYS = ("zarr.json", ".zarray")
@@ -351,8 +351,8 @@ def _fit(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[Problem]:
             size = (len(node.inputs), len(node.shape))
             counts = [schemas[k].shape for k in node.inputs]
             steps = node.steps or ((1,) * size[1],) * size[0]
-            columns = (np.array(rows, np.int64).reshape(size) for rows in (node.origins, counts, steps))
-            yield from _disjoint(*columns, where)
+            starts, lengths, paces = (np.array(rows, np.int64).reshape(size) for rows in (node.origins, counts, steps))
+            yield from _disjoint(starts, lengths, paces, where)
         elif isinstance(node, Tiles) and _in_memory(graph.tables[node.table]):
             yield from _tile_rows(graph, node, where)
     for name, column, low, stop in row_bounds(graph, schemas):

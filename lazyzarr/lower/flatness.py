@@ -14,7 +14,8 @@ import numpy as np
 from lazyzarr.ir.layout import Layout
 from lazyzarr.lower.fragments import Fragments
 from lazyzarr.lower.lowering import Lowered
-from lazyzarr.lower.placements import AFFINE, UNFED
+from lazyzarr.lower.placements import UNFED
+from lazyzarr.lower.runs import as_runs
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -46,6 +47,7 @@ def flatness(lowered: Lowered, found: Fragments) -> Flatness:
     axis order, stored type or fill constant. L4: a chunk of the output draws on several fragments.
     """
     shape = lowered.schema.shape
+    found = as_runs(found)
     if not len(found):
         problems = _constant_problems(lowered)
         grid = tuple(max(n, 1) for n in shape)
@@ -99,7 +101,6 @@ def _window_problems(lowered: Lowered, found: Fragments) -> list[Problem]:
     problems: list[Problem] = []
     lengths = _chunk_lengths(lowered, found)
     running = found.axis != UNFED
-    gathered = (found.pool != AFFINE).any(axis=1)
     held = (~running & (lengths > 1)).any(axis=1)
     reversed_ = ((found.step < 0) & (found.count > 1)).any(axis=1)
     strided = ((found.step > 1) & (found.count > 1)).any(axis=1)
@@ -113,7 +114,6 @@ def _window_problems(lowered: Lowered, found: Fragments) -> list[Problem]:
     part = running & ((found.start > 0) | ((found.count < lengths) & ~at_end)) & (found.step == 1)
     cropped = part.any(axis=1)
     for rows_of, what, remedy in (
-        (gathered, "gathered cell by cell", "gather whole chunks, or store with chunk length 1 on that axis"),
         (held, "one cell of a longer chunk", "keep the axis, or store with chunk length 1 on it"),
         (reversed_, "read backwards", "store with chunk length 1 on that axis, or flip after reading"),
         (strided, "read with a step", "store with chunk length 1 on that axis"),

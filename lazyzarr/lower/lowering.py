@@ -40,9 +40,9 @@ from lazyzarr.ir.nodes import (
 )
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.lower import placements as table
+from lazyzarr.lower.needs import Box, needs
 from lazyzarr.lower.placements import Placements
 from lazyzarr.lower.selecting import clipped, gathered, selected
-from lazyzarr.lower.needs import Box, needs
 from lazyzarr.lower.sources import SourceSpace
 
 
@@ -218,4 +218,4 @@ def _cut(placed: Placements, start: np.ndarray, stop: np.ndarray) -> Placements:
     """Only the cells inside a box; they stay where they are in the view."""
     for axis, (low, high) in enumerate(zip(start.tolist(), stop.tolist(), strict=True)):
         placed = clipped(placed, axis, Span(low, 1, high - low))
-    return table.shifted(placed, start)
+    return table.shifted(placed, start.tolist())

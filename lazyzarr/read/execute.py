@@ -23,8 +23,8 @@ from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.failure import named
 from lazyzarr.read.locate import MISSING, OBJECT
 from lazyzarr.read.place import Placer
-from lazyzarr.read.points import PointPlacer
 from lazyzarr.read.plan import Plan, Request
+from lazyzarr.read.points import PointPlacer
 from lazyzarr.read.shards import read_shard
 from lazyzarr.read.workers import run_batches
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -121,7 +122,7 @@ class Placer:
             return
         _set(self.out, self.box(fragment), value)
 
-    def box(self, fragment: int) -> tuple[slice, ...]:
+    def box(self, fragment: int) -> tuple[Any, ...]:
         """The box of the view that a fragment without gathered axes fills."""
         return (
             *(
@@ -131,7 +132,7 @@ class Placer:
                 )
             ),
             ...,
-        )  # type: ignore[return-value]
+        )
 
     def window_bounds(self, fragment: int, rank: int) -> tuple[list[int], list[int]]:
         """Lowest and highest cell of the window on each axis of the chunk."""

@@ -164,7 +164,7 @@ def point_fragments(lowered: Lowered, points: np.ndarray, out: np.ndarray) -> tu
 def _matched(placed: Placements, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(placement, point) pairs: every placement that covers each point."""
     rank = points.shape[1]
-    last = placed.into_first + placed.into_step * (placed.into_count - 1)
+    last = _last_cells(placed)
     axis = max(range(rank), key=lambda k: len(np.unique(placed.into_first[:, k])), default=0)
     order = np.argsort(points[:, axis], kind="stable") if rank else np.arange(len(points))
     along = points[order, axis] if rank else np.zeros(len(points), np.int64)
@@ -186,6 +186,16 @@ def _matched(placed: Placements, points: np.ndarray) -> tuple[np.ndarray, np.nda
     if not rows:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     return np.concatenate(rows), np.concatenate(found)
+
+
+def _last_cells(placed: Placements) -> np.ndarray:
+    """int64 (p, r): the last cell of the view that each placement can fill."""
+    last = placed.into_first + placed.into_step * (placed.into_count - 1)
+    for row, axis in np.argwhere(placed.pool != AFFINE).tolist():
+        into = int(placed.axis[row, axis])
+        furthest = int(_pool(placed, row, axis)[1].max())
+        last[row, into] = placed.into_first[row, into] + placed.into_step[row, into] * furthest
+    return last
 
 
 def _source_cells(placed: Placements, row: np.ndarray, points: np.ndarray, axis: int) -> np.ndarray:

@@ -15,8 +15,8 @@ from lazyzarr.codecs.chain import Chain
 from lazyzarr.errors import SourceMissing
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.place import Placer
-from lazyzarr.read.points import PointPlacer
 from lazyzarr.read.plan import MAX_REQUEST, Request
+from lazyzarr.read.points import PointPlacer
 
 _WHOLE_FROM = 0.5
 """From this share of the inner chunks on, one request for the whole shard is cheaper."""
@@ -72,7 +72,7 @@ def read_shard(
         for _ in range(members_of_run):
             chunk = int(stored[position])
             begin = int(offsets[chunk]) - start
-            part = chain.sharding.chain.decode(answer[begin : begin + int(lengths[chunk])])
+            part = sharding.chain.decode(answer[begin : begin + int(lengths[chunk])])
             corner = (coords[chunk] - low) * inner
             cells[tuple(slice(a, a + n) for a, n in zip(corner.tolist(), inner.tolist(), strict=True))] = part
             position += 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -37,7 +37,7 @@ MOST_CHUNKS = 8
 MOST_BRANCHES = 4
 
 
-class Axis(NamedTuple):
+class Axis(msgspec.Struct, frozen=True, gc=False):
     """Cells ``start, start + step, ...`` of a node's axis, along view axis ``into`` (-1: one cell, no axis)."""
 
     start: int
@@ -282,7 +282,7 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
             dtype = chain.dtype.newbyteorder("S") if chain.raw_swapped else chain.dtype
             cells = np.frombuffer(data, dtype).reshape(shape)
         else:
-            origin, cells = None, chain.decode(data)
+            origin, cells = None, chain.decode(memoryview(data))
     except LazyZarrError as error:
         raise named(error, array, window.chunk, url, offset, length) from error
     counts.add(1)
@@ -341,7 +341,8 @@ def _clip(
     axes: tuple[Axis, ...], axis: int, low: int, high: int, box: Box
 ) -> tuple[tuple[Axis, ...], Box] | None:
     """The cells of one axis in ``[low, high)``, counted from ``low``, with the box of the view they fill."""
-    start, step, count, into = axes[axis]
+    here = axes[axis]
+    start, step, count, into = here.start, here.step, here.count, here.into
     if count == 1:
         if not low <= start < high:
             return None
@@ -364,5 +365,5 @@ def _last(axis: Axis) -> int:
     return axis.start + axis.step * (axis.count - 1)
 
 
-def _key(box: Box) -> tuple[slice, ...]:
-    return (*(slice(first, first + step * (count - 1) + 1, step) for first, step, count in box), ...)  # type: ignore[return-value]
+def _key(box: Box) -> tuple[Any, ...]:
+    return (*(slice(first, first + step * (count - 1) + 1, step) for first, step, count in box), ...)

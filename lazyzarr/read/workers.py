@@ -9,15 +9,12 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import TypeVar
-
-Item = TypeVar("Item")
 
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _lock = threading.Lock()
 
 
-def run_batches(
+def run_batches[Item](
     work: Callable[[Item], None], batches: Sequence[Item], threads: int, cancel: threading.Event
 ) -> None:
     """Run every batch; of several failures the one of the first batch is raised.
@@ -29,7 +26,7 @@ def run_batches(
     cancel
         Set when a batch fails, so that the others stop at their next request.
     """
-    threads = min(threads or os.process_cpu_count() or 1, len(batches)) if batches else 0
+    threads = min(threads or _processors(), len(batches)) if batches else 0
     if threads <= 1:
         for batch in batches:
             work(batch)
@@ -53,6 +50,11 @@ def run_batches(
     wait(futures)
     for future in futures:
         future.result()
+
+
+def _processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

@@ -1,6 +1,8 @@
 """Codecs come from a fixed table, and from the reader; never from a document."""
 
 import importlib.util
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -114,3 +116,11 @@ def test_unprefixed_and_in_the_wrong_place():
     with pytest.raises(ViewSchemaError) as caught:
         compile_chain(Layout("int16", 0, (2,), (NamedConfig("zstd"), LITTLE)))
     assert caught.value.reason == "codec-invalid"
+
+
+def test_what_is_imported():
+    code = (
+        "import sys, lazyzarr.codecs.chain; print([m for m in ('zarr', 'imagecodecs', 'networkx') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -16,7 +16,7 @@ from lazyzarr.access.session import Session
 from lazyzarr.document.decode import decode
 from lazyzarr.document.encode import EncodedView, encode
 from lazyzarr.document.publish import publish
-from lazyzarr.errors import AccessDenied, SaveUnsupported, UnsupportedFeature, ViewLimitError, ViewSchemaError
+from lazyzarr.errors import AccessDenied, SaveUnsupported, ViewLimitError, ViewSchemaError
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import from_numpy
 from lazyzarr.ir.graph import Graph, GraphBuilder
@@ -230,7 +230,7 @@ def test_the_attribute_of_the_document_is_not_the_users() -> None:
 def test_what_could_not_be_opened_is_not_saved() -> None:
     with pytest.raises(ViewLimitError):
         encode(Graph([Fill((1,) * 33, "int8", 0)]), base_url=VIEW)
-    with pytest.raises(UnsupportedFeature):
+    with pytest.raises(ViewSchemaError):
         encode(Graph([Fill((1,), "int7", 0)]), base_url=VIEW)
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import zlib
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -133,8 +134,10 @@ def test_user_block_and_paged_files(tmp_path):
 @pytest.mark.parametrize("userblock", [0, 512])
 @pytest.mark.parametrize("filters", ["shuffle", "deflate", "both", "none"])
 def test_edge_chunks_stored_without_filters(tmp_path, filters, userblock):
-    library = next(line.split()[-1] for line in open("/proc/self/maps") if "/libhdf5-" in line)
-    set_chunk_opts = ctypes.CDLL(library).H5Pset_chunk_opts
+    libraries = list(Path(h5py.__file__).parent.parent.glob("h5py.libs/libhdf5-*"))
+    if not libraries:
+        pytest.skip("h5py is not from a wheel that brings its libhdf5; h5py itself cannot set this option")
+    set_chunk_opts = ctypes.CDLL(str(libraries[0])).H5Pset_chunk_opts
     set_chunk_opts.argtypes = [ctypes.c_int64, ctypes.c_uint]
     data = RNG.integers(0, 99, (6, 9)).astype("i4")
     with h5py.File(tmp_path / "a.h5", "w", libver="latest", userblock_size=userblock) as f:
@@ -160,7 +163,7 @@ def test_headers_read_directly_say_what_libhdf5_says(tmp_path, monkeypatch):
             d = f.create_dataset("x", data=np.arange(20), chunks=(6,), compression="gzip", maxshape=(None,), fillvalue=3)
             for number in range(40 if name == "b" else 6):
                 d.attrs[f"attribute {number}"] = np.arange(number, dtype=">i4")
-                d.attrs[f"text {number}"] = np.bytes_("ä" * number)
+                d.attrs[f"text {number}"] = np.bytes_("ab" * number)
                 f["x"].attrs[f"vlen {number}"] = "word" * number
             f.create_dataset("y", data=np.arange(20.0)).attrs["a"] = 1
         path = str(tmp_path / name)

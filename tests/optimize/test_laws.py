@@ -9,7 +9,6 @@ import pytest
 from lazyzarr.ir.layout import NamedConfig
 from lazyzarr.optimize import RULES
 from tests.optimize.programs import (
-    CAST,
     Program,
     assert_declines,
     assert_rewrites,

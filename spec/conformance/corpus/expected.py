@@ -18,7 +18,7 @@ Json = Any
 def cells(values: np.ndarray) -> Json:
     """Nested lists, each cell in the JSON form that Zarr v3 gives its fill values."""
     if values.ndim:
-        return [cells(part) for part in values]
+        return [cells(values[k, ...]) for k in range(len(values))]
     return cell(values[()], values.dtype)
 
 

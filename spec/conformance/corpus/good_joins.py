@@ -50,7 +50,7 @@ def concat_packing(case: Case) -> None:
     case.save(
         lz.concat(views, axis=0),
         np.concatenate(values),
-        **{"fill_value": "NaN", "flatness": "L4", "chunks": 6, "placements": 3},
+        **{"fill_value": "NaN", "flatness": "L3", "chunks": 6, "placements": 3},
         about="packing that drifts from source to source: multiply, then add, in float64; blanks before scaling",
     )
 
@@ -136,7 +136,7 @@ def overlay_apart(case: Case) -> None:
     case.save(
         lz.overlay((5, 6), [(views[0], (0, 0)), (views[1], (2, 4))], fill_value=-7),
         values,
-        **{"fill_value": -7, "flatness": "L4", "chunks": 2, "placements": 2},
+        **{"fill_value": -7, "flatness": "L3", "chunks": 2, "placements": 2},
         about="boxes declared not to overlap, on a background of -7",
     )
 
@@ -149,10 +149,11 @@ def _overlapping(case: Case, overlap: str) -> None:
     for part, (row, column) in parts if overlap == "last" else parts[::-1]:
         values[row : row + part.shape[0], column : column + part.shape[1]] = part
     placed = [(view, origin) for view, (_, origin) in zip(views, parts, strict=True)]
+    flatness, chunks = {"first": ("L3", 7), "last": ("L4", 8)}[overlap]
     case.save(
         lz.overlay((7, 6), placed, fill_value=-7, overlap=overlap),
         values,
-        **{"fill_value": -7, "flatness": "L4", "chunks": {"first": 7, "last": 9}[overlap]},
+        **{"fill_value": -7, "flatness": flatness, "chunks": chunks},
         about=f"three boxes of which two overlap in turn; the {overlap} one in the list is seen",
     )
 
@@ -215,7 +216,7 @@ def index_of_everything(case: Case) -> None:
     case.save(
         view[6:1:-2, :, ::2],
         stacked[6:1:-2, :, ::2],
-        **{"fill_value": 0, "flatness": "L4", "chunks": 12, "placements": 3},
+        **{"fill_value": 0, "flatness": "L4", "chunks": 10, "placements": 3},
         about="one cut through a transposed stack of a concat",
     )
 

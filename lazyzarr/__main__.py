@@ -1,0 +1,5 @@
+"""``python -m lazyzarr``: the command line."""
+
+from lazyzarr.cli import main
+
+main()

@@ -1,0 +1,26 @@
+"""The console script ``lazyzarr``: `main`.
+
+Owns what happens where the extra ``cli`` is not installed. The verbs are in `lazyzarr.cli.verbs`, which needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+_EXTRA = ("typer", "rich")
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        verbs = importlib.import_module("lazyzarr.cli.verbs")
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        print(
+            f'lazyzarr: the command line needs the package {error.name}; run pip install "lazyzarr[cli]"',
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    verbs.app()

@@ -1,0 +1,247 @@
+"""The verbs of the command line: demo, info, explain, check, schema.
+
+Owns options and help. Refuses logic of its own: each verb opens something, calls one function and prints.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+import lazyzarr as lz
+from lazyzarr.checking import SAMPLE, Report, check
+from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, out, say
+from lazyzarr.display import page, spelling
+from lazyzarr.display.blocks import picture
+from lazyzarr.display.diagram import diagram
+from lazyzarr.display.flat import is_small
+from lazyzarr.display.page import Section
+from lazyzarr.display.tables import columns
+from lazyzarr.document.json_schema import schema_text
+from lazyzarr.errors import ExtraMissing, LazyZarrError, SelectionError
+from lazyzarr.lower.fragments import fragments
+from lazyzarr.lower.lowering import lower
+from lazyzarr.stages import STAGES
+from lazyzarr.view import View
+
+app = typer.Typer(
+    cls=Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help=f"Views of arrays, stored as Zarr metadata.\n\n{EXIT_CODES}",
+)
+
+Url = Annotated[str, typer.Argument(help="Path or URL of a saved view, a Zarr array or group, or an HDF5 file.")]
+Variable = Annotated[str | None, typer.Option(help="Name of the array inside a file or a group.")]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(help="Location prefix that a saved view may reference beside its own directory; may be repeated."),
+]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option(help="Show the traceback of errors.")] = False,
+) -> None:
+    """Options of all verbs; the group reads them."""
+
+
+@app.command(epilog="Example: lazyzarr demo --out /tmp/demo")
+def demo(
+    out_dir: Annotated[Path, typer.Option("--out", help="Directory for the files.")] = Path("lazyzarr-demo"),
+    clean: Annotated[bool, typer.Option(help="Remove the files at the end.")] = False,
+) -> None:
+    """Join three real monthly NetCDF files that do not fit together, and prove the result bit by bit."""
+    try:
+        story = importlib.import_module("lazyzarr.demo.story")
+        report = importlib.import_module("lazyzarr.demo.report")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("lazyzarr"):
+            raise
+        raise ExtraMissing(
+            f'demo; the package {error.name} is not installed; run pip install "lazyzarr[demo]"'
+        ) from error
+    found = story.run(out_dir, say)
+    written = out_dir / "demo.html"
+    report.write(found, written)
+    if clean:
+        story.remove(found, written)
+        say(f"\nremoved what was written to {out_dir}")
+    else:
+        say(f"\npage: {written} ({written.stat().st_size:,} bytes)")
+    if not found.passed:
+        say("the view differs from what xarray decodes")
+        raise typer.Exit(FAILED)
+
+
+@app.command(epilog="Example: lazyzarr info atlantic.zarr --json")
+def info(
+    url: Url,
+    variable: Variable = None,
+    allow: Allow = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what is at a location: shape, type, class, sources."""
+    found = lz.open(url, variable=variable, allow=allow or ())
+    if as_json:
+        out().print_json(json.dumps(_facts(found)))
+    elif isinstance(found, View):
+        say(repr(found))
+        say(f"\nstored arrays: {len(found.sources()):,}   class: {found.flatness}")
+        for problem in found.why_not_flat():
+            say(f"  - {spelling.printable(problem)}")
+        for name, value in found.attrs.items():
+            say(f"{spelling.printable(str(name))}: {spelling.printable(str(value), 160)}")
+    else:
+        say(repr(found))
+
+
+@app.command(epilog="Example: lazyzarr explain atlantic.zarr --stage plan --html atlantic.html")
+def explain(
+    url: Url,
+    variable: Variable = None,
+    allow: Allow = None,
+    stage: Annotated[str, typer.Option(help=f"One of {', '.join(STAGES)}.")] = "optimized",
+    trace: Annotated[bool, typer.Option(help="List every rule that fired.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page with pictures of the blocks and the graph.")
+    ] = None,
+) -> None:
+    """Say what a view becomes on its way to a read."""
+    view = _view(url, variable, allow)
+    if stage not in STAGES:
+        raise SelectionError(f"explain --stage {stage}; there is no such stage; give one of {', '.join(STAGES)}")
+    say(view.explain(stage, trace=trace))
+    if html is not None:
+        html.write_text(_page(view, url), encoding="utf-8")
+        say(f"\npage: {html} ({html.stat().st_size:,} bytes)")
+
+
+@app.command("check", epilog="Example: lazyzarr check atlantic.zarr --sample 100")
+def check_(
+    url: Url,
+    variable: Variable = None,
+    allow: Allow = None,
+    sample: Annotated[int, typer.Option(min=0, help="Chunks that are read.")] = SAMPLE,
+    every: Annotated[bool, typer.Option("--all", help="Read every chunk.")] = False,
+    deep: Annotated[
+        bool, typer.Option(help="Compare every chunk reference and all Zarr metadata with the sources, too.")
+    ] = False,
+) -> None:
+    """Verify that sources exist and are unchanged, and that a sample of chunks decodes."""
+    failed = 0
+    for name, member in _views(lz.open(url, variable=variable, allow=allow or ()), ""):
+        if isinstance(member, LazyZarrError):
+            say(f"{name}: cannot be opened [{member.reason}] {spelling.printable(str(member))}")
+            failed += 1
+            continue
+        report = _checked(member, None if every else sample, deep)
+        failed += len(report.failures)
+        _tell(name, report)
+    if failed:
+        say(spelling.many(failed, "failure"))
+        raise typer.Exit(FAILED)
+
+
+@app.command(epilog="Example: lazyzarr schema > document.json")
+def schema() -> None:
+    """Print the JSON Schema of the document that a saved view keeps in its attributes."""
+    typer.echo(schema_text().decode(), nl=False)
+
+
+def _view(url: str, variable: str | None, allow: list[str] | None) -> View:
+    found = lz.open(url, variable=variable, allow=allow or ())
+    if isinstance(found, View):
+        return found
+    names = ", ".join(list(found)[:20])
+    raise SelectionError(f"explain of {url}; that is a group; name an array with --variable, one of {names}")
+
+
+def _views(found: View | lz.Group, name: str) -> Iterator[tuple[str, View | LazyZarrError]]:
+    """All views below, with their names; errors of members that cannot be opened."""
+    waiting: list[tuple[str, View | lz.Group]] = [(name, found)]
+    while waiting:
+        path, member = waiting.pop()
+        if isinstance(member, View):
+            yield path, member
+            continue
+        for child in reversed(list(member)):
+            below = f"{path}/{child}" if path else child
+            try:
+                waiting.append((below, member[child]))
+            except LazyZarrError as error:
+                yield below, error
+
+
+def _facts(found: View | lz.Group) -> dict[str, Any]:
+    if not isinstance(found, View):
+        return {"kind": "group", "members": list(found), "attributes": {str(k): str(v) for k, v in found.attrs.items()}}
+    return {
+        "kind": "view",
+        "shape": found.shape,
+        "dimension_names": found.dims,
+        "data_type": str(found.dtype),
+        "fill_value": found.schema.fill_value,
+        "nbytes": found.nbytes,
+        "chunks": found.chunks,
+        "class": found.flatness,
+        "problems": found.why_not_flat(),
+        "stored_arrays": len(found.sources()),
+        "nodes": len(found.ir.nodes),
+        "attributes": {str(k): str(v) for k, v in found.attrs.items()},
+    }
+
+
+def _checked(view: View, sample: int | None, deep: bool) -> Report:
+    with Progress(console=out(), transient=True) as bar:
+        task = bar.add_task("chunks", total=None)
+        return check(
+            view.ir,
+            view.reader,
+            sample=sample,
+            deep=deep,
+            watch=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _tell(name: str, report: Report) -> None:
+    parts = [
+        f"{spelling.many(report.arrays, 'stored array')} verified",
+        f"{report.decoded:,} of {spelling.many(report.chunks, 'chunk')} decoded",
+    ]
+    if report.absent:
+        parts.append(f"{report.absent:,} absent (fill values)")
+    if report.skipped:
+        parts.append(f"{report.skipped:,} not read because their array failed")
+    say((f"{spelling.printable(name)}: " if name else "") + ", ".join(parts))
+    rows = [[f"[{f.reason}]", spelling.printable(f.where), spelling.printable(f.text)] for f in report.failures]
+    for line in columns(rows):
+        say("  " + line)
+
+
+def _page(view: View, url: str) -> str:
+    name = spelling.location(url)
+    sections = [Section(f"Stage: {stage}", "", page.listing(view.explain(stage))) for stage in STAGES]
+    figures = {
+        "shape": spelling.shape(view.shape),
+        "type": str(view.dtype),
+        "class": view.flatness,
+        "size when read": spelling.size(view.nbytes),
+        "nodes": f"{len(view.ir.nodes):,}",
+    }
+    drawn: list[Section] = []
+    if is_small(view.ir):
+        lowered = lower(view.ir)
+        blocks = picture(lowered, fragments(lowered), view.dims)
+        drawn.append(Section("Where the cells come from", "", page.framed(blocks)))
+    drawn.append(Section("The graph", "", f'<div class="wide">{diagram(view.ir)}</div>'))
+    drawn.append(Section(f"How flat: {view.flatness}", "", page.items(view.why_not_flat())))
+    return page.page(name.rpartition("/")[2] or name, name, figures, [*drawn, *sections])
