@@ -19,6 +19,7 @@ from lazyzarr.access.session import Session
 from lazyzarr.access.url import child, from_user, shown, to_path
 from lazyzarr.document.decode import DEFAULT_LIMITS, decode
 from lazyzarr.document.limits import Limits
+from lazyzarr.document.wire import CONVENTIONS, is_ours
 from lazyzarr.errors import ExtraMissing, SourceMissing, SourceProtocolError, ViewSchemaError
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import GroupInfo, read_group_metadata
@@ -69,6 +70,8 @@ class Opening:
         self.limits = limits
         self.session = Session(storage_options, verify_stamps=verify)
         self.reader = Reader(self.session)
+        self._root = ""
+        """What the person opened: documents inside it may reach what is beside it."""
 
     def open(self, place: Any, variable: str | None = None) -> View | Group:
         """What `lazyzarr.open` gives."""
@@ -91,6 +94,7 @@ class Opening:
         return self._from_url(url.rstrip("/") if "://" not in url[-3:] else url, variable)
 
     def _from_url(self, url: str, variable: str | None) -> View | Group:
+        self._root = url
         found = self._zarr_node(url)
         if found is None and self._is_file(url):
             return self._from_file(url, variable)
@@ -142,7 +146,13 @@ class Opening:
 
     def _group(self, url: str, info: GroupInfo) -> Group:
         names = info.members if info.members is not None else self._listed(url)
-        return Group({name: partial(self._child, url, name) for name in names}, attrs=info.attributes, place=shown(url))
+        attrs = dict(info.attributes)
+        conventions = attrs.get(CONVENTIONS)
+        if isinstance(conventions, list) and any(is_ours(entry) for entry in conventions):
+            attrs[CONVENTIONS] = [entry for entry in conventions if not is_ours(entry)]
+            if not attrs[CONVENTIONS]:
+                del attrs[CONVENTIONS]
+        return Group({name: partial(self._child, url, name) for name in names}, attrs=attrs, place=shown(url))
 
     def _listed(self, url: str) -> list[str]:
         """Names of the Zarr nodes directly below a group."""
@@ -163,7 +173,7 @@ class Opening:
         """The saved view in a metadata document; None when it is an ordinary node."""
         if b'"lazyzarr"' not in text:
             return None
-        grant = self.session.add_grant(grant_for(url, self.allow))
+        grant = self.session.add_grant(grant_for(self._root, self.allow))
         try:
             opened = decode(text, url=url, session=self.session, limits=self.limits, grant=grant)
         except ViewSchemaError as error:

@@ -6,12 +6,18 @@ reader sees is the whole old or the whole new.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from lazyzarr.access.session import Session
 from lazyzarr.access.url import from_user, to_path
 from lazyzarr.document.encode import EncodedView, encode
+from lazyzarr.document.groups import ArrayMember, GroupMember, Member, ViewMember, encode_group
+from lazyzarr.document.plain_array import Content
 from lazyzarr.document.publish import publish
 from lazyzarr.errors import SaveUnsupported
 from lazyzarr.view import View
@@ -19,10 +25,11 @@ from lazyzarr.view import View
 
 def save(
     views: View | Mapping[str, Any],
-    target: str | os.PathLike[str],
+    target: Any,
     *,
     overwrite: bool = False,
     attrs: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Save a view, or a group of views and NumPy arrays, as Zarr metadata.
 
@@ -31,11 +38,13 @@ def save(
     views
         A view, or a mapping from names to views, NumPy arrays and further mappings.
     target
-        Where the Zarr group will be.
+        Where the Zarr group will be: a path, a URL, or a Zarr store.
     overwrite
         Replace what lazyzarr saved there before.
     attrs
         Attributes of the group; with a view, instead of the view's own.
+    storage_options
+        ``{prefix: options}`` for remote targets; never stored.
 
     Raises
     ------
@@ -54,21 +63,60 @@ def save(
     ...     lz.open(f"{folder}/v.zarr").read().tolist()
     [[7, 7, 7], [7, 7, 7]]
     """
-    url = from_user(target)
-    if not isinstance(views, View):
-        raise SaveUnsupported("groups")
-    publish(to_path(url), encoded(views, url, attrs), overwrite=overwrite)
+    session = Session(storage_options)
+    store = _zarr_store(target)
+    url = from_user(target) if store is None else session.add_store(store).rstrip("/")
+    if isinstance(views, View):
+        files: EncodedView | Mapping[str, Content] = encoded(views, url, attrs)
+    else:
+        group = _group(views, attrs if attrs is not None else getattr(views, "attrs", {}))
+        files = encode_group(group, base_url=url)
+    if url.startswith("store://"):  # a store that is nowhere else
+        importlib.import_module("lazyzarr.document.remote_publish").publish_store(store, "", files, overwrite=overwrite)
+    elif url.startswith("file://"):
+        publish(to_path(url), files, overwrite=overwrite)
+    else:
+        # object stores need optional packages
+        remote = importlib.import_module("lazyzarr.document.remote_publish")
+        remote.publish_remote(url, files, session=session, overwrite=overwrite)
 
 
 def encoded(view: View, url: str, attrs: Mapping[str, Any] | None = None) -> EncodedView:
     """The files of a view that will be at a location."""
+    member = _view(view, attrs)
+    return encode(member.graph, base_url=url, dims=member.dims, attributes=member.attributes, grid=member.grid)
+
+
+def _view(view: View, attrs: Mapping[str, Any] | None = None) -> ViewMember:
     _check_savable(view)
-    return encode(
-        view.ir,
-        base_url=url,
-        dims=view.dims,
-        attributes=view.attrs if attrs is None else attrs,
-        grid=view.advised_grid(),
+    return ViewMember(view.ir, view.dims, view.attrs if attrs is None else attrs, view.advised_grid())
+
+
+def _group(members: Mapping[str, Any], attrs: Mapping[str, Any]) -> GroupMember:
+    return GroupMember({name: _member(name, member) for name, member in members.items()}, attrs)
+
+
+def _member(name: str, member: Any) -> Member:
+    if isinstance(member, View):
+        return _view(member)
+    if isinstance(member, Mapping):
+        return _group(member, getattr(member, "attrs", {}))
+    if isinstance(member, np.ndarray | np.generic | list | int | float | str):
+        return ArrayMember(np.asarray(member))
+    raise SaveUnsupported(
+        f"save of {name!r}, a {type(member).__name__}; members of a group are views, arrays and mappings; "
+        "convert it with np.asarray or lz.open"
+    )
+
+
+def _zarr_store(target: Any) -> Any:
+    """A Zarr store that a user gave as the target, or None for paths and URLs."""
+    if isinstance(target, str | os.PathLike):
+        return None
+    if type(target).__module__.partition(".")[0] == "zarr":
+        return target
+    raise SaveUnsupported(
+        f"save to a {type(target).__name__}; views are saved to paths, URLs and Zarr stores; give one of them"
     )
 
 

@@ -201,7 +201,8 @@ def _facts(found: View | lz.Group) -> dict[str, Any]:
 
 
 def _checked(view: View, sample: int | None, deep: bool) -> Report:
-    with Progress(console=out(), transient=True) as bar:
+    console = out()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("chunks", total=None)
         return check(
             view.ir,

@@ -17,6 +17,9 @@ Configuration = Mapping[str, Any]
 
 _ATOMIC, _ARRAY, _COMPOUND, _OPAQUE = 1, 2, 3, 4
 _MAX_PARTS = 1 << 16
+_MAX_DEPTH = 32
+_MAX_NUMBER = 16
+"""Bytes of the largest number that the filter packs."""
 _BATCH = 1 << 18
 """Bits sorted out at a time."""
 _HEADER = 21
@@ -42,6 +45,8 @@ def nbit(data: Buffer, configuration: Configuration, out_nbytes: int) -> Buffer:
         size, _ = _parts(parameters, 3, 0, parts)
     except IndexError:
         raise _malformed("nbit", "its parameters are cut") from None
+    if cells < 0 or any(part.place < 0 or part.place + part.size > size for part in parts):
+        raise _malformed("nbit", "its parameters describe no type")
     if cells * size > out_nbytes:
         raise ChunkTooLarge(f"nbit: the chunk would decode to more than its {out_nbytes} bytes; check the source")
     width = sum(part.bits for part in parts)
@@ -59,29 +64,31 @@ def nbit(data: Buffer, configuration: Configuration, out_nbytes: int) -> Buffer:
     return out.data
 
 
-def _parts(parameters: Sequence[int], at: int, place: int, parts: list[_Part]) -> tuple[int, int]:
+def _parts(parameters: Sequence[int], at: int, place: int, parts: list[_Part], depth: int = 0) -> tuple[int, int]:
     """Add the numbers of one (nested) type; returns its size [bytes] and where its parameters end."""
     kind, size = parameters[at], parameters[at + 1]
-    if len(parts) > _MAX_PARTS or size < 1:
+    if len(parts) > _MAX_PARTS or size < 1 or depth > _MAX_DEPTH:
         raise _malformed("nbit", "its parameters describe no type")
     if kind == _ATOMIC:
-        order, bits, shift = parameters[at + 2 : at + 5]
-        if not 0 < bits <= 8 * size - shift:
+        order, bits, shift = (parameters[at + 2 + one] for one in range(3))
+        if size > _MAX_NUMBER or shift < 0 or not 0 < bits <= 8 * size - shift:
             raise _malformed("nbit", f"its parameters give {bits} bits to {size} bytes")
         parts.append(_Part(place, size, order == 1, bits, shift))
         return size, at + 5
     if kind == _OPAQUE:
+        if size > _MAX_PARTS:
+            raise _malformed("nbit", "its parameters describe no type")
         parts.extend(_Part(place + one, 1, True, 8, 0) for one in range(size))
         return size, at + 2
     if kind == _ARRAY:
-        inner, end = _parts(parameters, at + 2, place, parts)
+        inner, end = _parts(parameters, at + 2, place, parts, depth + 1)
         for one in range(1, size // inner):
-            _parts(parameters, at + 2, place + one * inner, parts)
+            _parts(parameters, at + 2, place + one * inner, parts, depth + 1)
         return size, end
     if kind == _COMPOUND:
         end = at + 3
         for _ in range(parameters[at + 2]):
-            _, end = _parts(parameters, end + 1, place + parameters[end], parts)
+            _, end = _parts(parameters, end + 1, place + parameters[end], parts, depth + 1)
         return size, end
     raise _malformed("nbit", f"its parameters name the type class {kind}")
 
@@ -154,7 +161,7 @@ def _batches(codec: str, view: memoryview, cells: int, width: int) -> Iterator[t
     raw = np.frombuffer(view, np.uint8)
     if raw.size * 8 < cells * width:
         raise _malformed(codec, f"{raw.size} bytes do not hold {cells} cells of {width} bits")
-    step = max(8, _BATCH // max(width, 1) // 8 * 8)
+    step = max(8, _BATCH // max(width, 8 * _MAX_NUMBER) // 8 * 8)
     for first in range(0, cells, step):
         count = min(step, cells - first)
         bits = np.unpackbits(raw[first * width // 8 :][: -(-count * width // 8)], count=count * width)

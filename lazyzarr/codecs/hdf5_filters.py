@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 import struct
 from collections.abc import Buffer, Callable, Mapping
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ import imagecodecs
 import numpy as np
 
 from lazyzarr.codecs.hdf5_bits import nbit, precision, scaleoffset
-from lazyzarr.errors import ChunkDecodeError, ChunkTooLarge
+from lazyzarr.errors import ChunkDecodeError, ChunkTooLarge, LazyZarrError
 
 Configuration = Mapping[str, Any]
 Decoder = Callable[[Buffer, Configuration, int], Buffer]
@@ -28,7 +29,9 @@ _BITSHUFFLE_TARGET = 8192
 _FRAME = b"\x9e\xa8b2frame\x00"
 _FRAME_FIXED = 87
 _CHUNK_HEADER = struct.Struct("<4B3I")
-_SPECIAL_ZEROS, _SPECIAL_NAN, _SPECIAL_UNINIT = 1, 2, 4
+_MEMBER = re.compile(r"[<>|]([biufcSV]\d{1,8}|[mM]8(\[\w+\])?)")
+_WRONG_CONFIGURATION = (KeyError, TypeError, ValueError, IndexError, ArithmeticError, struct.error)
+_SPECIAL_ZEROS, _SPECIAL_UNINIT = 1, 4
 
 
 def lzf(data: Buffer, configuration: Configuration, out_nbytes: int) -> Buffer:
@@ -97,7 +100,7 @@ def bitshuffle(data: Buffer, configuration: Configuration, out_nbytes: int) -> B
 def zfp(data: Buffer, configuration: Configuration, out_nbytes: int) -> Buffer:
     """ZFP: the stream header is in the configuration, the body follows it bit by bit."""
     header = _zfp_header(base64.b64decode(configuration["header"]))
-    if header.nbytes != out_nbytes:
+    if header.nbytes > out_nbytes:
         raise ChunkTooLarge(
             f"zfp: the header declares {header.nbytes} bytes; the layout declares {out_nbytes}; check the source"
         )
@@ -113,7 +116,7 @@ def zfp(data: Buffer, configuration: Configuration, out_nbytes: int) -> Buffer:
         whole = lead | int.from_bytes(body, "little") << header.bits
         stream = whole.to_bytes(len(body) + len(header.raw) + 1, "little")
     cells = _native("zfp", imagecodecs.zfp_decode, stream)
-    if cells.nbytes != out_nbytes:
+    if cells.nbytes != header.nbytes:
         raise _malformed("zfp", "the decoded size is not the declared one")
     return np.ascontiguousarray(cells).data
 
@@ -192,7 +195,7 @@ class _Tiles(NamedTuple):
         return math.prod(-(-c // b) * b for c, b in zip(self.chunk, self.block, strict=True)) * self.itemsize
 
     def restore(self, flat: Buffer, out_nbytes: int) -> Buffer:
-        if memoryview(flat).nbytes != self.nbytes or math.prod(self.chunk) * self.itemsize != out_nbytes:
+        if memoryview(flat).nbytes != self.nbytes or math.prod(self.chunk) * self.itemsize > out_nbytes:
             raise _malformed("blosc2", "the tiles do not make up the chunk")
         rank = len(self.chunk)
         counts = [-(-c // b) for c, b in zip(self.chunk, self.block, strict=True)]
@@ -232,7 +235,7 @@ def _special(index: memoryview, out_nbytes: int) -> Buffer:
     if size != 8 or stored > index.nbytes:
         raise _malformed("blosc2", "the frame does not hold one chunk")
     offset = bytes(_native("blosc2", imagecodecs.blosc2_decode, index[:stored]))
-    if offset[7] & 0x80 and offset[7] >> 0 & 0x7F in (_SPECIAL_ZEROS, _SPECIAL_UNINIT):
+    if offset[7] & 0x80 and offset[7] & 0x7F in (_SPECIAL_ZEROS, _SPECIAL_UNINIT):
         return bytes(out_nbytes)
     raise _malformed(
         "blosc2", f"the frame holds a special chunk of kind {offset[7]:#x}, which the filter does not write"
@@ -251,7 +254,7 @@ def fixed_text(data: Buffer, configuration: Configuration, out_nbytes: int) -> B
 
 def compound(data: Buffer, configuration: Configuration, out_nbytes: int) -> Buffer:
     """Members at any offset and of either byte order, packed in little-endian order."""
-    fields = [(int(offset), np.dtype(text)) for offset, text in configuration["fields"]]
+    fields = [(int(offset), _member(text)) for offset, text in configuration["fields"]]
     names = [f"f{number}" for number in range(len(fields))]
     packed = np.dtype([(name, dtype.newbyteorder("<")) for name, (_, dtype) in zip(names, fields, strict=True)])
     spread = np.dtype(
@@ -272,7 +275,14 @@ def compound(data: Buffer, configuration: Configuration, out_nbytes: int) -> Buf
     return out.view(np.uint8).data
 
 
-DECODERS: Mapping[str, Decoder] = {
+def _member(text: object) -> np.dtype[Any]:
+    """A NumPy type of fixed size; never one that holds objects."""
+    if not isinstance(text, str) or _MEMBER.fullmatch(text) is None:
+        raise _malformed("compound", f"{text!r} is no type of a member")
+    return np.dtype(text)
+
+
+_DECODERS: Mapping[str, Decoder] = {
     "lazyzarr.hdf5_lzf": lzf,
     "lazyzarr.hdf5_szip": szip,
     "lazyzarr.hdf5_scaleoffset": scaleoffset,
@@ -285,6 +295,23 @@ DECODERS: Mapping[str, Decoder] = {
     "lazyzarr.hdf5_blosc2": blosc2,
     "lazyzarr.hdf5_zfp": zfp,
 }
+
+
+def _guarded(name: str, decode: Decoder) -> Decoder:
+    """The decoder; a configuration without a needed member, or of another type, is an error of ours."""
+
+    def guarded(data: Buffer, configuration: Configuration, out_nbytes: int) -> Buffer:
+        try:
+            return decode(data, configuration, out_nbytes)
+        except _WRONG_CONFIGURATION as error:
+            if isinstance(error, LazyZarrError):
+                raise
+            raise _malformed(name, f"its configuration does not fit: {error!r}") from error
+
+    return guarded
+
+
+DECODERS: Mapping[str, Decoder] = {name: _guarded(name, decode) for name, decode in _DECODERS.items()}
 """Codec name -> ``decode(data, configuration, out_nbytes)``."""
 
 

@@ -78,7 +78,9 @@ def _files(found: Outcome) -> Section:
 
 def _blocks(found: Outcome) -> Section:
     whole = page.framed(_picture(found.view), "the whole view")
-    one = page.framed(_picture(found.view[0, 1]), "the plane [0, 1]; dashed lines are borders of stored chunks")
+    one = page.framed(
+        _picture(found.view[0, 1], first_colour=1), "the plane [0, 1]; dashed lines are borders of stored chunks"
+    )
     return Section(
         "Where the cells come from",
         "Each box of the view is filled by a box of one file or by a constant. Hover over a box to see which cells.",
@@ -87,9 +89,9 @@ def _blocks(found: Outcome) -> Section:
     )
 
 
-def _picture(view: View) -> Picture:
+def _picture(view: View, *, first_colour: int = 0) -> Picture:
     lowered = lower(view.ir)
-    return picture(lowered, fragments(lowered), view.dims)
+    return picture(lowered, fragments(lowered), view.dims, first_colour=first_colour)
 
 
 def _graph(found: Outcome) -> Section:

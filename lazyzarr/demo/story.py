@@ -78,6 +78,7 @@ def run(folder: Path, say: Say) -> Outcome:
     north_up = atlantic.flip(1)
     mask = lz.full(north_up.shape, MASK, dtype=north_up.dtype).with_attrs({"units": north_up.attrs["units"]})
     view = lz.stack([north_up, mask], axis=0).rename_dims(["plane", *(north_up.dims or ())])
+    view = view.with_attrs({**view.attrs, "long_name": "sea surface temperature, and the limit to mask it with"})
     say(repr(view))
     say(f"\nchunk requests so far: {view.reader.session.counts.requests}")
     say("\nplacements: which part of which file fills which box of the view\n")

@@ -56,7 +56,9 @@ class _Box:
     placements: list[int]
 
 
-def picture(lowered: Lowered, found: Fragments | None, dims: Sequence[str | None] | None) -> Picture:
+def picture(
+    lowered: Lowered, found: Fragments | None, dims: Sequence[str | None] | None, *, first_colour: int = 0
+) -> Picture:
     """The blocks of a lowered view.
 
     Parameters
@@ -65,6 +67,8 @@ def picture(lowered: Lowered, found: Fragments | None, dims: Sequence[str | None
         Fragments, for the thin lines between chunks; absent: none are drawn.
     dims
         Names of the dimensions.
+    first_colour
+        Where in `PALETTE` the colours begin, so that two pictures can agree on them.
     """
     placed = lowered.placements
     shape = lowered.schema.shape
@@ -74,15 +78,19 @@ def picture(lowered: Lowered, found: Fragments | None, dims: Sequence[str | None
     frame = _Frame(shape, axes, dims)
     boxes, combed = _boxes(placed, drawn, axes)
     notes = _notes(placed, drawn, axes, boxes, combed, frame)
-    colours = _colours(placed.source[drawn])
-    body: list[str] = []
+    colours = _colours(placed.source[drawn], first_colour)
+    rectangles: list[str] = []
+    captions: list[str] = []
     for box in boxes:
         number = int(placed.source[box.placements[0]])
-        caption = _caption(box, source_text(lowered, number, named) if number >= 0 else "")
-        body.append(_rect(box, frame, colours[number], _title(box, lowered, named), caption))
+        rectangles.append(_rect(box, frame, colours[number], _title(box, lowered, named)))
+        if number >= 0:
+            captions.append(_caption(box, frame, colours[number], source_text(lowered, number, named)))
     lines = _chunk_lines(found, axes, frame) if found is not None else []
     legend = [(colours[number], source_text(lowered, number, named)) for number in list(colours)[: len(PALETTE) + 2]]
-    return Picture(frame.svg([*body, *lines]), tuple(notes), tuple(legend), max(len(colours) - len(legend), 0))
+    return Picture(
+        frame.svg([*rectangles, *lines, *captions]), tuple(notes), tuple(legend), max(len(colours) - len(legend), 0)
+    )
 
 
 def _drawn(total: int) -> np.ndarray:
@@ -158,10 +166,10 @@ def _notes(
     return notes
 
 
-def _colours(sources: np.ndarray) -> dict[int, str]:
-    """Source number to colour; constants have none."""
+def _colours(sources: np.ndarray, first: int) -> dict[int, str]:
+    """Source number to colour, in the order of appearance; constants have none."""
     found: dict[int, str] = {}
-    stored = 0
+    stored = first
     for number in sources.tolist():
         if number not in found:
             found[number] = PALETTE[stored % len(PALETTE)] if number >= 0 else ""
@@ -242,21 +250,33 @@ def _text(x: float, y: float, text: str, anchor: str, *, strong: bool = False) -
     )
 
 
-def _rect(box: _Box, frame: _Frame, colour: str, title: str, caption: str) -> str:
-    x, y = frame.x(box.column[0]), frame.y(box.row[0])
-    # a box of few cells in a long view is still seen
-    width, height = max(frame.x(box.column[1]) - x, 1.0), max(frame.y(box.row[1]) - y, 1.0)
-    inner = ""
-    if caption and width > 6.2 * len(caption) + 12 and height > 18:
-        inner = (
-            f'<text x="{x + width / 2:.1f}" y="{y + height / 2 + 4:.1f}" text-anchor="middle" '
-            f'fill="#1b2530" pointer-events="none">{html.escape(caption)}</text>'
-        )
+def _rect(box: _Box, frame: _Frame, colour: str, title: str) -> str:
+    x, y, width, height = _corners(box, frame)
     edge = "#ffffff" if width > 4 and height > 4 else colour or "none"
     return (
-        f'<g><title>{html.escape(title)}</title><rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
-        f'height="{height:.1f}" fill="{colour or _HATCH}" stroke="{edge}" stroke-width="1"/>{inner}</g>'
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour or _HATCH}" '
+        f'stroke="{edge}" stroke-width="1"><title>{html.escape(title)}</title></rect>'
     )
+
+
+def _caption(box: _Box, frame: _Frame, colour: str, name: str) -> str:
+    """Text inside a box, if it fits: the source, or how many boxes lie there."""
+    many = len(box.placements) > 1
+    text = spelling.many(len(box.placements), "box") if many else name.rpartition("/")[2]
+    x, y, width, height = _corners(box, frame)
+    if width < 6.8 * len(text) + 14 or height < 18:
+        return ""
+    return (
+        f'<text x="{x + width / 2:.1f}" y="{y + height / 2 + 4:.1f}" text-anchor="middle" fill="#1b2530" '
+        f'stroke="{colour}" stroke-width="5" stroke-linejoin="round" paint-order="stroke" pointer-events="none">'
+        f"{html.escape(text)}</text>"
+    )
+
+
+def _corners(box: _Box, frame: _Frame) -> tuple[float, float, float, float]:
+    """Left, top, width and height; a box of few cells in a long view is still seen."""
+    x, y = frame.x(box.column[0]), frame.y(box.row[0])
+    return x, y, max(frame.x(box.column[1]) - x, 1.0), max(frame.y(box.row[1]) - y, 1.0)
 
 
 def _title(box: _Box, lowered: Lowered, named: dict[int, StoredArray]) -> str:
@@ -270,13 +290,6 @@ def _title(box: _Box, lowered: Lowered, named: dict[int, StoredArray]) -> str:
     if len(box.placements) > MOST_NAMED:
         texts.append(f"and {len(box.placements) - MOST_NAMED:,} more behind")
     return "\n\n".join(texts)
-
-
-def _caption(box: _Box, name: str) -> str:
-    """Text inside a box: the source, or how many boxes lie there."""
-    if len(box.placements) > 1:
-        return spelling.many(len(box.placements), "box")
-    return name.rpartition("/")[2]
 
 
 def _chunk_lines(found: Fragments, axes: tuple[int | None, int | None], frame: _Frame) -> list[str]:

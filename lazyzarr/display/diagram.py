@@ -20,7 +20,7 @@ MOST_NODES = 48
 MOST_INPUTS = 5
 _WIDTH, _HEIGHT = 194, 56
 _GAP_X, _GAP_Y = 30, 16
-_LETTERS = 29
+_LETTERS = 25
 _SHRINKS = 1500
 """Pictures narrower than this shrink to the page; wider ones scroll."""
 _FITTED = 'style="max-width:100%;height:auto" '

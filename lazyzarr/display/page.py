@@ -147,7 +147,7 @@ td{padding:7px 24px 7px 0;border-bottom:1px solid var(--line);vertical-align:top
 ul{margin:0;padding-left:20px}li{margin:3px 0}
 details{margin-top:10px}summary{cursor:pointer;color:var(--key);margin-bottom:8px}
 .row{display:grid;grid-template-columns:repeat(auto-fit,minmax(260px,1fr));gap:24px}
-.pair{display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(480px,100%),1fr));gap:20px}
 figure{margin:0}figure img{width:100%;height:auto;border-radius:6px}
 figcaption{color:var(--soft);font-size:13px;margin-top:6px}
 .scale{display:flex;align-items:center;gap:10px;color:var(--soft);font-size:13px;margin-top:14px}

@@ -47,10 +47,9 @@ def view_text(graph: Graph, schema: Schema, dims: Sequence[str | None] | None) -
     shown, hidden = chosen(graph)
     lines = [line if len(line) <= MOST_COLUMNS else line[: MOST_COLUMNS - 1] + "…" for line in node_lines(graph, shown)]
     if hidden:
-        sources = sum(isinstance(node, Source) for node in graph.nodes) - sum(
-            isinstance(graph.nodes[k], Source) for k in shown
-        )
-        also = f", {spelling.many(sources, 'source')} of them" if sources else ""
+        left = sum(isinstance(node, Source) for node in graph.nodes)
+        left -= sum(isinstance(graph.nodes[k], Source) for k in shown)
+        also = f", {left:,} of them sources" if left else ""
         lines.append(f"... and {spelling.many(hidden, 'more node')}{also}")
     return "\n".join([header(graph, schema, dims), *("  " + line for line in lines)])
 

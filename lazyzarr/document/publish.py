@@ -203,10 +203,12 @@ def _made(path: str) -> tuple[str, int]:
     while True:
         temporary = _temporary(path)
         _os.mkdir(temporary)
-        lock = _os.open(temporary, _READ)
+        try:
+            lock = _os.open(temporary, _READ)
+        except FileNotFoundError:
+            continue  # another saver took it for a left one before it was locked
         try:
             _lock(lock)
-            # Someone else may have taken it for a left one before it was locked.
             if os.path.exists(temporary):
                 return temporary, lock
         except BaseException:

@@ -5,6 +5,9 @@ Owns the walk over groups; a cycle ends at the link that closes it. What one var
 reason, and the rest of the file stays usable.
 """
 
+# h5py's low-level modules are compiled and have no stubs
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -156,9 +159,7 @@ def _group(file: File, tree: _Tree, named: dict[str, dimensions.Axes]) -> Hdf5Gr
             groups[name] = item
         else:
             arrays[name] = item
-    return Hdf5Group(
-        tree.name, attributes.plain(tree.attributes.data()), groups, arrays
-    )
+    return Hdf5Group(tree.name, attributes.plain(tree.attributes.data()), groups, arrays)
 
 
 def _attributes(file: File, group: Any, address: int) -> attributes.Attributes:

@@ -6,6 +6,9 @@ has been worked out, since the type of ``scale_factor`` decides the type of the 
 Refuses attributes of types that have no JSON form, by name.
 """
 
+# h5py's low-level modules are compiled and have no stubs
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import base64

@@ -6,6 +6,9 @@ the NetCDF library invents. A dimension is known by its path, so that equal name
 Refuses to name the axes of plain HDF5 files: they have none.
 """
 
+# h5py's low-level modules are compiled and have no stubs
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -5,6 +5,9 @@ same in all of this, and the files of a series repeat their headers, so most are
 types with a fill value of their own.
 """
 
+# h5py's low-level modules are compiled and have no stubs
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

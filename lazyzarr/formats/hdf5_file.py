@@ -4,6 +4,9 @@ Owns opening and closing, the check that the file did not change while it was pa
 inside a file: below its own directory unless the caller says otherwise. Refuses what is not a regular file.
 """
 
+# h5py's low-level modules are compiled and have no stubs
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import os

@@ -4,6 +4,9 @@ Owns compact storage, which lies inside an object header, and variable-length te
 than `INLINE_BYTES` of either.
 """
 
+# h5py's low-level modules are compiled and have no stubs
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import math

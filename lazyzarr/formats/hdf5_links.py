@@ -4,6 +4,9 @@ Owns the way from a path to an object. Soft links are expanded here, because lib
 link on the way without asking. Refuses to cross one: it hands back where it points.
 """
 
+# h5py's low-level modules are compiled and have no stubs
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -5,6 +5,9 @@ matched in C order) into pairs of strided boxes. Refuses point lists, unions of 
 axes, and pairs whose axes cannot be matched without reading cell by cell.
 """
 
+# h5py's low-level modules are compiled and have no stubs
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import math

@@ -5,6 +5,9 @@ bytes first, and the NumPy type in which h5py hands over its values. Refuses, by
 cell or no NumPy type: references, sequences of varying length, 128-bit and custom floats, times.
 """
 
+# h5py's low-level modules are compiled and have no stubs
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import math

@@ -4,6 +4,9 @@ Owns the choice among chunked, contiguous, compact, external and virtual storage
 Refuses datasets without a dataspace.
 """
 
+# h5py's low-level modules are compiled and have no stubs
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import math
@@ -165,7 +168,12 @@ class _Exact:
     def __init__(self, value: Any) -> None:
         self.value = value
         cells = np.asarray(value)
-        self._key = (type(value), cells.dtype.str, cells.shape, cells.tobytes() if cells.dtype.kind != "O" else id(value))
+        self._key = (
+            type(value),
+            cells.dtype.str,
+            cells.shape,
+            cells.tobytes() if cells.dtype.kind != "O" else id(value),
+        )
 
     def __hash__(self) -> int:
         return hash(self._key)

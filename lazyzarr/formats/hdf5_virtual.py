@@ -5,6 +5,9 @@ files nobody allowed. A source that is not there is reported, not read as fill. 
 their source, which libhdf5 also reads as fill.
 """
 
+# h5py's low-level modules are compiled and have no stubs
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import os

@@ -6,7 +6,6 @@ a box by bisection. Refuses to load the names of arrays that are not asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -97,13 +96,14 @@ def _leading(tile_table: Table, new_axis: int | None) -> tuple[int, np.ndarray, 
     if "leading" not in memo:
         origin, shape = tile_table["origin"], tile_table["shape"]
         axis = _first_varying(origin)
-        starts = np.concatenate([b[:, axis] for b in _blocks(origin)])
-        if axis == new_axis:
-            ends = starts + 1
-        else:
-            column = axis - (new_axis is not None and axis > new_axis)
-            ends = starts + np.concatenate([b[:, column] for b in _blocks(shape)])
-        memo["leading"] = (axis, starts, np.maximum.accumulate(ends))
+        column = axis - (new_axis is not None and axis > new_axis)
+        starts = np.empty(origin.shape[0], np.int64)
+        ends = np.empty_like(starts)
+        for first in range(0, len(starts), _ROWS_AT_ONCE):  # whole columns at once would take r times the memory
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            starts[rows] = np.asarray(origin[rows])[:, axis]
+            ends[rows] = starts[rows] + (1 if axis == new_axis else np.asarray(shape[rows])[:, column])
+        memo["leading"] = (axis, starts, np.maximum.accumulate(ends, out=ends))
     return memo["leading"]
 
 
@@ -111,10 +111,6 @@ def _first_varying(origin: Column) -> int:
     rows = origin.shape[0]
     differs = np.asarray(origin[0:1])[0] != np.asarray(origin[rows - 1 : rows])[0]
     return int(np.argmax(differs)) if len(differs) else 0
-
-
-def _blocks(column: Column) -> Sequence[np.ndarray]:
-    return [np.asarray(column[k : k + _ROWS_AT_ONCE]) for k in range(0, column.shape[0], _ROWS_AT_ONCE)]
 
 
 def _view_lengths(shape: np.ndarray, new_axis: int | None) -> np.ndarray:

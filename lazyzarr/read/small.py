@@ -35,6 +35,7 @@ from lazyzarr.read.failure import named
 
 MOST_CHUNKS = 8
 MOST_BRANCHES = 4
+_TILES_KEPT = 256
 
 
 class Axis(msgspec.Struct, frozen=True, gc=False):
@@ -186,11 +187,7 @@ class _Pull:
             return False
         covered = 0
         for row in rows.tolist():
-            array = tile_array(self.graph, node, row)
-            origin = np.asarray(table["origin"][row : row + 1])[0].tolist()
-            lengths = list(array.shape)
-            if node.new_axis is not None:
-                lengths.insert(node.new_axis, 1)
+            array, origin, lengths = self._tile(node, row)
             inner, part_box = axes, box
             for axis, (start, length) in enumerate(zip(origin, lengths, strict=True)):
                 part = _clip(inner, axis, start, start + length, part_box)
@@ -204,6 +201,21 @@ class _Pull:
                 if not self._leaf(array, array.layout, inner, part_box, above):
                     return False
         return covered == math.prod(a.count for a in axes)
+
+    def _tile(self, node: Tiles, row: int) -> tuple[StoredArray, list[int], list[int]]:
+        """The stored array of a row with the origin and the lengths of its box; the last ones used are kept."""
+        table = self.graph.tables[node.table]
+        kept: dict[Any, Any] = table.memo.setdefault("tiles", {})
+        key = (row, node.layouts, node.refs)
+        if key not in kept:
+            if len(kept) >= _TILES_KEPT:
+                kept.clear()
+            array = tile_array(self.graph, node, row)
+            lengths = list(array.shape)
+            if node.new_axis is not None:
+                lengths.insert(node.new_axis, 1)
+            kept[key] = (array, np.asarray(table["origin"][row : row + 1])[0].tolist(), lengths)
+        return kept[key]
 
     def _leaf(
         self, array: StoredArray, number: int, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]

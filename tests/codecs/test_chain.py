@@ -354,7 +354,7 @@ def test_overhead():
 
     assert compile_chain(layout) is chain
     assert best(lambda: compile_chain(layout)) < 2e-6
-    assert best(lambda: chain.decode(data)) < best(lambda: zstd.decompress(data)) + 10e-6
+    assert best(lambda: chain.decode(data)) < 1.5 * best(lambda: zstd.decompress(data)) + 10e-6
 
 
 def test_equal_layouts_share_a_chain():

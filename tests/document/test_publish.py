@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -283,41 +285,52 @@ def test_of_two_who_save_first_one_wins(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["v.zarr"]
 
 
-KILLED = """
-import sys
+SAVER = """
+import os, sys
 from pathlib import Path
 from tests.document.test_publish import publish, view
 target = Path(sys.argv[1])
-number = int(sys.argv[2])
 print("ready", flush=True)
-while True:
-    number += 1
-    publish(target, view(target, number), overwrite=True)
+for line in sys.stdin:
+    number = int(line)
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+        os.waitpid(child, 0)
+        print("gone", flush=True)
+        continue
+    while True:
+        number += 1
+        publish(target, view(target, number), overwrite=True)
 """
 
 
 def test_kill_at_any_moment_leaves_a_whole_view(tmp_path: Path) -> None:
     target = tmp_path / "v.zarr"
     publish(target, view(target, 0))
-    kills = int(os.environ.get("LAZYZARR_KILLS", "20"))
     random = np.random.default_rng(0)
-    process = None
     number = 0
-    for _ in range(kills):
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(target), str(number)],
-            stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
-        )
-        with process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            try:
-                process.wait(timeout=float(random.uniform(0.0, 0.05)))
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-        assert number_of(target) >= number
-        number = number_of(target)
+    saver = subprocess.Popen(
+        [sys.executable, "-c", SAVER, str(target)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    with saver:
+        assert saver.stdin is not None
+        assert saver.stdout is not None
+        assert saver.stdout.readline() == "ready\n"
+        for _ in range(int(os.environ.get("LAZYZARR_KILLS", "20"))):
+            print(number, file=saver.stdin, flush=True)
+            child = int(saver.stdout.readline())
+            time.sleep(random.uniform(0.0, 0.05))
+            os.kill(child, signal.SIGKILL)
+            assert saver.stdout.readline() == "gone\n"
+            found = number_of(target)
+            assert found >= number
+            number = found
+    assert number > 0
     publish(target, view(target, number + 1), overwrite=True)
     assert os.listdir(tmp_path) == ["v.zarr"]
     assert len(tables_of(target)) <= 2
@@ -359,9 +372,7 @@ def test_a_disk_that_is_full_is_a_save_error_and_the_old_view_stays(tmp_path: Pa
     target = tmp_path / "v.zarr"
     publish(target, view(target, 1))
     new = view(target, 2)
-    # the limit on the size of a file is what a process can fill without being root
-    import resource
-
+    # The limit on the size of a file is what a process can fill without being root.
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:

@@ -160,7 +160,9 @@ def test_headers_read_directly_say_what_libhdf5_says(tmp_path, monkeypatch):
     for name, options in (("a", {}), ("b", {"libver": "latest"}), ("c", {"userblock_size": 2048})):
         with h5py.File(tmp_path / name, "w", **options) as f:
             f.attrs["many"] = np.arange(300.0)
-            d = f.create_dataset("x", data=np.arange(20), chunks=(6,), compression="gzip", maxshape=(None,), fillvalue=3)
+            d = f.create_dataset(
+                "x", data=np.arange(20), chunks=(6,), compression="gzip", maxshape=(None,), fillvalue=3
+            )
             for number in range(40 if name == "b" else 6):
                 d.attrs[f"attribute {number}"] = np.arange(number, dtype=">i4")
                 d.attrs[f"text {number}"] = np.bytes_("ab" * number)

@@ -1,2 +1,200 @@
-"""x."""
-CASES = ()
+"""Bad cases of layouts, types, fill values, codecs and tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from corpus.documents import HERE, SOURCE, Bad, changed, column, with_graph
+
+LAYOUT = f"{HERE}.graph.layouts[0]"
+CODECS = f"{LAYOUT}.codecs"
+LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+UNPACK = {"name": "lazyzarr.unpack", "configuration": {"scale_factor": "2"}}
+WHOLE = {"data_type": "int16", "fill_value": 0, "chunk_shape": [4, 6], "codecs": [LITTLE]}
+
+
+def _layout(name: str, member: str, value: Any, error: str, reason: str, where: str | None) -> Bad:
+    return Bad(name, changed((f"graph.layouts.0.{member}", value)), error, reason, where)
+
+
+def _codecs(name: str, codecs: list[Any], reason: str = "codec-invalid", where: str = CODECS) -> Bad:
+    error = "ViewSchemaError" if reason == "codec-invalid" else "UnsupportedFeature"
+    return _layout(name, "codecs", codecs, error, reason, where)
+
+
+def _type(name: str, data_type: Any) -> Bad:
+    return _layout(name, "data_type", data_type, "UnsupportedFeature", "type-unknown", LAYOUT)
+
+
+def _fill(name: str, data_type: str, value: Any) -> Bad:
+    changes = (("graph.layouts.0.data_type", data_type), ("graph.layouts.0.fill_value", value))
+    return Bad(name, changed(*changes), "ViewSchemaError", "fill-invalid", LAYOUT)
+
+
+def _take(name: str, table: Any, where: str | None = None) -> Bad:
+    document = with_graph(
+        [SOURCE, {"op": "take", "input": 0, "axis": 0, "indices": "t"}],
+        (2, 6),
+        **{"requires": ["take"], "tables": {"t": {"columns": table}}},
+    )
+    return Bad(name, document, "ViewSchemaError", "table-invalid", where)
+
+
+def _refs(name: str, table: Any, where: str | None = None, **array: Any) -> Bad:
+    stored = {"layout": 0, "shape": [4, 6], "location": "../a.bin", "refs": "r", **array}
+    tables = {"r": {"columns": table}}
+    document = with_graph([SOURCE], (4, 6), layouts=[WHOLE], arrays=[stored], tables=tables)
+    return Bad(name, document, "ViewSchemaError", "table-invalid", where)
+
+
+def _values(name: str, table: Any) -> Bad:
+    stored = {"layout": 0, "shape": [4, 6], "values": "v"}
+    tables = {"v": {"columns": table}}
+    document = with_graph([SOURCE], (4, 6), layouts=[WHOLE], arrays=[stored], tables=tables)
+    return Bad(name, document, "ViewSchemaError", "table-invalid", None)
+
+
+def _array(name: str, array: Any, reason: str, where: str) -> Bad:
+    stored = {"layout": 0, "shape": [4, 6], **array}
+    document = with_graph(
+        [SOURCE], (4, 6), arrays=[stored], tables={"v": {"columns": {"values": column("int16", [0] * 24, [4, 6])}}}
+    )
+    return Bad(name, document, "ViewSchemaError", reason, where)
+
+
+def _tiles(name: str, reason: str, **columns: Any) -> Bad:
+    table = {
+        "origin": column("int64", [0, 0, 4, 0], [2, 2]),
+        "shape": column("int64", [4, 6, 4, 6], [2, 2]),
+        "layout": column("int32", [0, 0]),
+        "url": column("string", ["../a.zarr", "../b.zarr"]),
+        **columns,
+    }
+    node = {"op": "tiles", "table": "t", "shape": [8, 6], "data_type": "int16", "fill_value": 0, "layouts": [0]}
+    tables = {"t": {"columns": {key: value for key, value in table.items() if value is not None}}}
+    error = "AccessDenied" if reason == "access-denied" else "ViewSchemaError"
+    return Bad(name, with_graph([node], requires=["tiles"], arrays=[], tables=tables), error, reason, None)
+
+
+def _stored_column(name: str, reason: str = "table-invalid", **column: Any) -> Bad:
+    how = {"data_type": "int64", "shape": [500], "chunk_shape": [500], "codecs": [LITTLE], **column}
+    document = with_graph(
+        [SOURCE, {"op": "take", "input": 0, "axis": 0, "indices": "t"}],
+        (500, 6),
+        **{"requires": ["take"], "tables": {"t": {"folder": "t0", "columns": {"indices": how}}}},
+    )
+    error = "UnsupportedFeature" if reason == "codec-unknown" else "ViewSchemaError"
+    return Bad(name, document, error, reason, None)
+
+
+FOLDER_UP = with_graph(
+    [SOURCE, {"op": "take", "input": 0, "axis": 0, "indices": "t"}],
+    (2, 6),
+    **{"requires": ["take"], "tables": {"t": {"folder": "../../secret", "columns": {}}}},
+)
+
+CASES = (
+    _type("type-unknown", "float128"),
+    _type("type-object", "object"),
+    _type("type-unknown-unit", {"name": "numpy.datetime64", "configuration": {"unit": "fortnight", "scale_factor": 1}}),
+    _type("type-of-no-length", {"name": "fixed_length_utf32", "configuration": {}}),
+    _fill("fill-too-large", "int8", 128),
+    _fill("fill-is-text", "int16", "zero"),
+    _fill("fill-is-a-fraction", "int16", 0.5),
+    _fill("fill-is-true", "int16", True),
+    _fill("fill-with-wrong-payload", "float32", "0x7fc0"),
+    _fill("fill-of-one-part", "complex64", 1.0),
+    _codecs("codec-unknown", [LITTLE, {"name": "middle-out"}], "codec-unknown"),
+    _codecs("codec-pickle", [LITTLE, {"name": "numcodecs.pickle"}], "codec-unknown"),
+    _codecs("codec-none", []),
+    _codecs("codec-two-serializers", [LITTLE, LITTLE]),
+    _codecs("codec-order", [{"name": "gzip", "configuration": {"level": 1}}, LITTLE]),
+    _codecs("codec-transpose-twice-the-same-axis", [{"name": "transpose", "configuration": {"order": [0, 0]}}, LITTLE]),
+    _codecs("codec-transpose-of-another-rank", [{"name": "transpose", "configuration": {"order": [0]}}, LITTLE]),
+    _codecs("codec-bytes-middle-endian", [{"name": "bytes", "configuration": {"endian": "middle"}}]),
+    _codecs("codec-member-unknown", [{**LITTLE, "mode": "fast"}], "document-member", f"{CODECS}[0]"),
+    _codecs(
+        "codec-shards-that-do-not-divide",
+        [
+            {
+                "name": "sharding_indexed",
+                "configuration": {
+                    "chunk_shape": [2, 2],
+                    "codecs": [LITTLE],
+                    "index_codecs": [LITTLE],
+                    "index_location": "end",
+                },
+            }
+        ],
+    ),
+    Bad(
+        "codec-unpack-of-text",
+        changed(("requires", ["lazyzarr.unpack"]), ("graph.layouts.0.codecs", [UNPACK, LITTLE])),
+        *("ViewSchemaError", "codec-invalid", CODECS),
+    ),
+    _layout("chunk-of-length-zero", "chunk_shape", [0, 3], "ViewSchemaError", "graph-shape", f"{LAYOUT}.chunk_shape"),
+    _layout("chunk-of-another-rank", "chunk_shape", [2], "ViewSchemaError", "graph-shape", None),
+    _layout(
+        "chunk-keys-unknown",
+        "chunk_keys",
+        {"name": "hilbert"},
+        "UnsupportedFeature",
+        "codec-unknown",
+        f"{LAYOUT}.chunk_keys",
+    ),
+    _layout(
+        *("chunk-keys-separator", "chunk_keys", {"name": "default", "configuration": {"separator": "../"}}),
+        *("ViewSchemaError", "codec-invalid", f"{LAYOUT}.chunk_keys"),
+    ),
+    _take("table-without-columns", {}),
+    _take("table-with-another-column", {"rows": column("int64", [0, 1])}),
+    _take("table-of-another-type", {"indices": column("int32", [0, 1])}),
+    _take("table-shorter-than-its-shape", {"indices": column("int64", [0], [2])}),
+    _take("table-of-another-rank", {"indices": column("int64", [0, 1], [2, 1])}),
+    _take("table-index-outside", {"indices": column("int64", [0, 4])}),
+    _take("table-index-negative", {"indices": column("int64", [0, -1])}),
+    _take("table-without-cells", {"indices": {"data_type": "int64", "shape": [2]}}),
+    _refs("refs-without-length", {"offset": column("uint64", [0])}),
+    _refs("refs-too-few", {"offset": column("uint64", []), "length": column("uint64", [])}),
+    _refs("refs-of-unequal-length", {"offset": column("uint64", [0]), "length": column("uint64", [48, 48])}),
+    _refs(
+        "refs-state-unknown",
+        {"offset": column("uint64", [0]), "length": column("uint64", [48]), "state": column("uint8", [2])},
+    ),
+    _refs(
+        "refs-layout-outside",
+        {"offset": column("uint64", [0]), "length": column("uint64", [48]), "layout": column("int32", [1])},
+    ),
+    _refs(
+        "refs-place-outside",
+        {"offset": column("uint64", [0]), "length": column("uint64", [48]), "place": column("int32", [1])},
+    ),
+    _refs("refs-first-outside", {"offset": column("uint64", [0]), "length": column("uint64", [48])}, refs_first=1),
+    _values("values-of-another-shape", {"values": column("int16", [0] * 24, [6, 4])}),
+    _values("values-of-another-type", {"values": column("int32", [0] * 24, [4, 6])}),
+    _values("values-with-another-column", {"values": column("int16", [0] * 24, [4, 6]), "more": column("int8", [0])}),
+    _array("array-without-location", {}, "document-member", f"{HERE}.graph.arrays[0]"),
+    _array(
+        "array-with-location-and-values",
+        {"location": "../a.zarr", "values": "v"},
+        "document-member",
+        f"{HERE}.graph.arrays[0]",
+    ),
+    _array(
+        "array-with-variants-without-refs",
+        {"location": "../a.zarr", "variants": [0]},
+        "document-member",
+        f"{HERE}.graph.arrays[0]",
+    ),
+    _tiles("tiles-without-location", "table-invalid", url=None),
+    _tiles("tiles-column-unknown", "table-invalid", colour=column("int8", [0, 0])),
+    _tiles("tiles-layout-outside", "table-invalid", layout=column("int32", [0, 1])),
+    _tiles("tiles-outside-the-view", "graph-shape", origin=column("int64", [0, 0, 5, 0], [2, 2])),
+    _tiles("tiles-that-overlap", "overlap", origin=column("int64", [0, 0, 3, 0], [2, 2])),
+    _tiles("tiles-not-sorted", "graph-canonical", origin=column("int64", [4, 0, 0, 0], [2, 2])),
+    _tiles("tiles-outside-the-policy", "access-denied", url=column("string", ["../a.zarr", "file:///etc/passwd"])),
+    _stored_column("column-with-cells-and-folder", data=[0] * 500),
+    _stored_column("column-cut-across-rows", shape=[500, 2], chunk_shape=[500, 1]),
+    _stored_column("column-with-unknown-codec", "codec-unknown", codecs=[{"name": "middle-out"}]),
+    Bad("folder-outside-the-view", FOLDER_UP, "ViewSchemaError", "document-member", f"{HERE}.graph.tables[...].folder"),
+)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-
 import numpy as np
-from corpus.cases import Case, NamedConfig, ramp, tile_table
+from corpus.cases import Case, NamedConfig, gzip_stored, ramp, tile_table
 
 import lazyzarr as lz
 from lazyzarr.ir.layout import Layout, Place, Stamp, StoredArray
@@ -16,13 +13,6 @@ from lazyzarr.view import View
 
 LITTLE = NamedConfig("bytes", {"endian": "little"})
 GZIP = NamedConfig("gzip", {"level": 1})
-
-
-def gzip_stored(data: bytes) -> bytes:
-    """A gzip member without compression: the same bytes whatever library is installed."""
-    head = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
-    block = b"\x01" + struct.pack("<HH", len(data), len(data) ^ 0xFFFF) + data
-    return head + block + struct.pack("<II", zlib.crc32(data), len(data))
 
 
 def _table(name: str, **columns: list[int]) -> Table:

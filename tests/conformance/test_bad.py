@@ -1,0 +1,38 @@
+"""Every bad case is refused as the corpus says: class, reason and place, without a request."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+import lazyzarr as lz
+from lazyzarr.access.policy import Grant
+from lazyzarr.access.session import Session
+from lazyzarr.access.url import parent
+from lazyzarr.document.decode import decode
+from lazyzarr.errors import REASONS
+from tests.conformance.corpus import BAD
+
+URL = "https://data.example/views/v.zarr"
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_refused(path: Path) -> None:
+    case = json.loads(path.read_text("utf-8"))
+    if "document_base64" in case:
+        text = base64.b64decode(case["document_base64"])
+    else:
+        text = json.dumps(case["document"]).encode()
+    session = Session()
+    grant = session.add_grant(Grant.below(parent(URL)))
+    with pytest.raises(lz.LazyZarrError) as caught:
+        decode(text, url=URL, session=session, grant=grant, limits=lz.Limits(**case.get("limits", {})))
+    error = caught.value
+    assert error.reason in REASONS
+    assert (type(error).__name__, error.reason) == (case["error"], case["reason"]), str(error)
+    if case["where"] is not None:
+        assert error.where == case["where"], str(error)
+    assert session.counts.requests == 0
