@@ -116,7 +116,8 @@ def _cells(span: Span) -> slice:
 
 def _painted(background: np.ndarray, pieces: Iterator[tuple[tuple[slice, ...], np.ndarray]]) -> np.ndarray:
     for box, piece in pieces:
-        background[box] = piece.reshape(background[box].shape)
+        target = background[(*box, ...)]
+        target[...] = piece.reshape(target.shape)
     return background
 
 

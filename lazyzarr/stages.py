@@ -34,6 +34,7 @@ from lazyzarr.optimize import Step, optimize
 from lazyzarr.read import Reader
 from lazyzarr.read.locate import RANGE, STATE_NAMES, VALUES
 from lazyzarr.read.plan import Request
+from lazyzarr.read.small import MOST_CHUNKS
 
 Stage = Literal["built", "optimized", "placements", "manifest", "located", "plan"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -180,7 +181,10 @@ def _plan(graph: Graph, reader: Reader, limit: int) -> list[str]:
     ]
     if planned.direct:
         totals.append(f"{len(planned.direct):,} of them without a request")
-    return [*lines, "total: " + ", ".join(totals)]
+    lines.append("total: " + ", ".join(totals))
+    if len(requests) < len(planned.chunks) <= MOST_CHUNKS:
+        lines.append(f"a read of at most {MOST_CHUNKS} chunks may ask for each chunk alone")
+    return lines
 
 
 def _table(rows: list[list[str]], header: list[str], total: int, noun: str) -> list[str]:

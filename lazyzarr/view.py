@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
+import msgspec
 import numpy as np
 
 from lazyzarr import casting
@@ -442,7 +443,7 @@ class View:
         if fill_value is None and new_type != old.data_type:
             new_fill = fill.zero(new_type)
         chain = old.codecs if codecs is None else tuple(casting.codec_of(c) for c in codecs)
-        layout = Layout(new_type, new_fill, old.chunk_shape, chain, old.chunk_keys)
+        layout = msgspec.structs.replace(old, data_type=new_type, fill_value=new_fill, codecs=chain)
         source = self._inputs[0] if isinstance(self._node, Recode) else self
         return source._derived(Recode(0, 0), own=Graph((), layouts=[layout]), dims=self.dims, attrs=self.attrs)
 

@@ -6,10 +6,11 @@ Owns overlap tests and the subtraction of boxes. Boxes are rows of int64 arrays 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
+
+from lazyzarr.algebra.span import Span, canonical, compose, meet, without
 
 _PAIRS_AT_ONCE = 1 << 20
 
@@ -68,87 +69,72 @@ def any_overlap(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray) -> tu
             at = int(np.argmax(plain))
             return int(left[at]), int(right[at])
         for i, j in zip(left.tolist(), right.tolist(), strict=True):
-            axes = zip(starts[i], steps[i], counts[i], starts[j], steps[j], counts[j], strict=True)
-            if all(_meet(*(int(v) for v in axis)) for axis in axes):
+            combs = (_comb(starts[k], counts[k], steps[k]) for k in (i, j))
+            if all(meet(one, other).count for one, other in zip(*combs, strict=True)):
                 return i, j
     return None
 
 
 def visible(
-    starts: np.ndarray, stops: np.ndarray, rank_of: np.ndarray
-) -> dict[int, list[tuple[np.ndarray, np.ndarray]]]:
-    """For each box that is partly or wholly covered, the disjoint boxes that remain seen.
+    starts: np.ndarray, counts: np.ndarray, steps: np.ndarray, rank_of: np.ndarray
+) -> dict[int, list[tuple[Span, ...]]]:
+    """For each comb that is partly or wholly covered, the disjoint combs of cells that remain seen.
 
     Parameters
     ----------
-    starts, stops
-        int64 (n, r).
+    starts, counts, steps
+        int64 (n, r), as in `any_overlap`.
     rank_of
-        int64 (n,): of two boxes, the one with the higher rank is seen.
+        int64 (n,): of two combs, the one with the higher rank is seen.
 
     Returns
     -------
     dict
-        Only boxes that lose cells appear; those seen whole do not.
+        Only combs that lose cells appear; those seen whole do not.
     """
+    stops = starts + np.where(counts > 0, steps * (counts - 1) + 1, 0)
     above: dict[int, list[int]] = {}
     for left, right in overlapping_pairs(starts, stops):
         upper = np.where(rank_of[left] > rank_of[right], left, right)
         lower = left + right - upper
         for low, high in zip(lower.tolist(), upper.tolist(), strict=True):
             above.setdefault(low, []).append(high)
-    seen: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    seen: dict[int, list[tuple[Span, ...]]] = {}
     for low, covers in above.items():
-        pieces = [(starts[low], stops[low])]
+        whole_comb = _comb(starts[low], counts[low], steps[low])
+        pieces = [whole_comb]
         for high in covers:
-            pieces = [rest for piece in pieces for rest in subtract(piece, (starts[high], stops[high]))]
-        seen[low] = pieces
+            hole = _comb(starts[high], counts[high], steps[high])
+            pieces = [rest for piece in pieces for rest in subtract(piece, hole)]
+        if pieces != [whole_comb]:
+            seen[low] = pieces
     return seen
 
 
-def subtract(
-    box: tuple[np.ndarray, np.ndarray], hole: tuple[np.ndarray, np.ndarray]
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The box without the hole as at most 2r disjoint boxes.
+def subtract(comb: tuple[Span, ...], hole: tuple[Span, ...]) -> list[tuple[Span, ...]]:
+    """The cells of a comb that are not cells of another, as disjoint combs.
 
     Examples
     --------
-    >>> one = np.array
-    >>> [(a.tolist(), b.tolist()) for a, b in subtract((one([0]), one([9])), (one([3]), one([5])))]
-    [([0], [3]), ([5], [9])]
+    >>> subtract((Span(0, 1, 9),), (Span(3, 1, 2),))
+    [(Span(start=0, step=1, count=3),), (Span(start=5, step=1, count=4),)]
     """
-    start, stop = box
-    low, high = np.maximum(start, hole[0]), np.minimum(stop, hole[1])
-    if (low >= high).any():
-        return [box]
-    rest: list[tuple[np.ndarray, np.ndarray]] = []
-    start, stop = start.copy(), stop.copy()
-    for axis in range(len(start)):
-        for begin, end in ((start[axis], low[axis]), (high[axis], stop[axis])):
-            if begin < end:
-                piece = (start.copy(), stop.copy())
-                piece[0][axis], piece[1][axis] = begin, end
-                rest.append(piece)
-        start[axis], stop[axis] = low[axis], high[axis]
+    meets = [meet(span, other) for span, other in zip(comb, hole, strict=True)]
+    if not all(positions.count for positions in meets):
+        return [comb]
+    rest: list[tuple[Span, ...]] = []
+    inside = list(comb)
+    for axis, positions in enumerate(meets):
+        for outside in without(comb[axis], positions):
+            rest.append((*inside[:axis], compose(comb[axis], outside), *comb[axis + 1 :]))
+        inside[axis] = compose(comb[axis], positions)
     return rest
+
+
+def _comb(start: np.ndarray, count: np.ndarray, step: np.ndarray) -> tuple[Span, ...]:
+    return tuple(canonical(*axis) for axis in zip(start.tolist(), step.tolist(), count.tolist(), strict=True))
 
 
 def _reach(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
     """For each interval, sorted by start, how many later ones begin before it ends."""
     return np.maximum(np.searchsorted(starts, stops, side="left") - np.arange(len(starts)) - 1, 0)
-
-
-def _meet(a: int, da: int, na: int, b: int, db: int, nb: int) -> bool:
-    """Whether two progressions share a cell (Chinese remainder theorem)."""
-    if na == 0 or nb == 0:
-        return False
-    common = math.gcd(da, db)
-    if (b - a) % common:
-        return False
-    period = da // common * db
-    step = db // common
-    k = (b - a) // common * pow(da // common, -1, step) % step if step > 1 else 0
-    cell = a + da * k
-    low, high = max(a, b), min(a + da * (na - 1), b + db * (nb - 1))
-    cell += -(-(low - cell) // period) * period
-    return low <= cell <= high

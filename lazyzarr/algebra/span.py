@@ -6,6 +6,8 @@ the one given: negative and missing bounds are resolved by `lazyzarr.algebra.sel
 
 from __future__ import annotations
 
+import math
+
 from msgspec import Struct
 
 
@@ -87,3 +89,42 @@ def within(span: Span, low: int, high: int) -> Span:
         stop = (span.start - low) // -span.step + 1
     first, stop = max(first, 0), min(stop, span.count)
     return canonical(first, 1, stop - first)
+
+
+def meet(span: Span, other: Span) -> Span:
+    """The positions ``k`` of a span whose cells are also cells of another (Chinese remainder theorem).
+
+    Examples
+    --------
+    >>> meet(Span(0, 2, 5), Span(2, 3, 3))   # 0 2 4 6 8 and 2 5 8
+    Span(start=1, step=3, count=2)
+    """
+    if not span.count or not other.count:
+        return canonical(0, 1, 0)
+    low, high = min(other.start, other.last), max(other.start, other.last)
+    inside = within(span, low, high + 1)
+    stride = abs(other.step)
+    common = math.gcd(span.step, stride)
+    if (other.start - span.start) % common:
+        return canonical(0, 1, 0)
+    period = stride // common
+    first = (other.start - span.start) // common * pow(span.step // common, -1, period) % period
+    first += -((first - inside.start) // period) * period
+    return canonical(first, period, -((first - inside.start - inside.count) // period))
+
+
+def without(span: Span, positions: Span) -> list[Span]:
+    """The positions of a span that are not among some of its positions, as few spans as their step allows.
+
+    Examples
+    --------
+    >>> without(Span(0, 1, 7), Span(2, 2, 2))   # 0 1 . 3 . 5 6
+    [Span(start=0, step=1, count=2), Span(start=5, step=1, count=2), Span(start=3, step=1, count=1)]
+    """
+    if not positions.count:
+        return [whole(span.count)] if span.count else []
+    rest = [canonical(0, 1, positions.start), canonical(positions.last + 1, 1, span.count - positions.last - 1)]
+    rest += [
+        canonical(positions.start + shift, positions.step, positions.count - 1) for shift in range(1, positions.step)
+    ]
+    return [part for part in rest if part.count]

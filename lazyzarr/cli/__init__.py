@@ -16,11 +16,9 @@ def main() -> None:
     try:
         verbs = importlib.import_module("lazyzarr.cli.verbs")
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRA:
             raise
-        print(
-            f'lazyzarr: the command line needs the package {error.name}; run pip install "lazyzarr[cli]"',
-            file=sys.stderr,
-        )
+        print(f'lazyzarr: the command line needs the package {package}; run pip install "lazyzarr[cli]"', file=sys.stderr)
         sys.exit(2)
     verbs.app()

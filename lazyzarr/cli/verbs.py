@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-import lazyzarr as lz
+from lazyzarr import api as lz
 from lazyzarr.checking import SAMPLE, Report, check
 from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, out, say
 from lazyzarr.display import page, spelling
@@ -82,7 +82,7 @@ def demo(
         raise typer.Exit(FAILED)
 
 
-@app.command(epilog="Example: lazyzarr info atlantic.zarr --json")
+@app.command(epilog="Example: lazyzarr info americas.zarr --json")
 def info(
     url: Url,
     variable: Variable = None,
@@ -104,7 +104,7 @@ def info(
         say(repr(found))
 
 
-@app.command(epilog="Example: lazyzarr explain atlantic.zarr --stage plan --html atlantic.html")
+@app.command(epilog="Example: lazyzarr explain americas.zarr --stage plan --html americas.html")
 def explain(
     url: Url,
     variable: Variable = None,
@@ -125,7 +125,7 @@ def explain(
         say(f"\npage: {html} ({html.stat().st_size:,} bytes)")
 
 
-@app.command("check", epilog="Example: lazyzarr check atlantic.zarr --sample 100")
+@app.command("check", epilog="Example: lazyzarr check americas.zarr --sample 100")
 def check_(
     url: Url,
     variable: Variable = None,

@@ -135,7 +135,7 @@ class Chain:
                 found = stage.decode(found)
             self._into(found, target)
         if self._swapped:
-            out.byteswap(inplace=True)
+            out[...] = out.view(self.dtype.newbyteorder("S"))  # several times as fast as swapping in place
         return True
 
     def encode(self, array: Array) -> bytes:

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-import lazyzarr as lz
+from lazyzarr import api as lz
 
 
 def main(view_path: str, values_path: str) -> None:

@@ -42,7 +42,7 @@ def text(found: Outcome) -> str:
     return page.page(
         "Three months, one array, nothing copied",
         "Sea surface temperature of three monthly NetCDF-4 files that disagree in type, packing, compression and "
-        "chunks, joined, cut to the Atlantic, turned north up and stacked with a mask as one lazyzarr view.",
+        "chunks, joined, cut to the Americas, turned north up and stacked with a mask as one lazyzarr view.",
         figures,
         sections,
     )

@@ -189,8 +189,8 @@ class _Frame:
             self.width, self.height = (_WIDTH, 56) if axes[1] is not None else (96, 56)
         else:
             ratio = max(self.rows, 1) / max(self.columns, 1)
-            self.width, self.height = _WIDTH, int(min(max(_WIDTH * ratio, _FLATTEST), _TALLEST))
-            if ratio > 1:
+            self.width, self.height = _WIDTH, int(max(_WIDTH * ratio, _FLATTEST))
+            if self.height > _TALLEST:
                 self.width, self.height = int(max(_TALLEST / ratio, _WIDTH / 2)), _TALLEST
 
     def name(self, axis: int | None) -> str:

@@ -139,7 +139,10 @@ def _node(graph: Graph, position: int, corner: tuple[float, float], counted: int
     schema = infer(graph)[position]
     x, y = corner
     says = parameters(node, graph)
-    said = spelling.place(graph.arrays[node.array]).rpartition("/")[2] if isinstance(node, Source) else says
+    # the end of a file name tells it from others, the beginning of anything else
+    said = says if len(says) <= _LETTERS else says[: _LETTERS - 1] + "…"
+    if isinstance(node, Source):
+        said = spelling.printable(spelling.place(graph.arrays[node.array]).rpartition("/")[2], _LETTERS)
     kind = f"{spelling.shape(schema.shape)} {spelling.data_type(schema.data_type)}"
     colour = _COLOURS[_family(graph, position)]
     lines = (
@@ -147,7 +150,7 @@ def _node(graph: Graph, position: int, corner: tuple[float, float], counted: int
         f'{name_of(node)}</text><text x="{x + _WIDTH - 8:.0f}" y="{y + 18:.1f}" fill="currentColor" '
         f'fill-opacity="0.5" text-anchor="end">{position}</text>'
         f'<text x="{x + 12:.0f}" y="{y + 33:.1f}" fill="currentColor" fill-opacity="0.85">'
-        f"{html.escape(spelling.printable(said, _LETTERS))}</text>"
+        f"{html.escape(said)}</text>"
         f'<text x="{x + 12:.0f}" y="{y + 47:.1f}" fill="currentColor" fill-opacity="0.6">'
         f"{html.escape(spelling.printable(kind, _LETTERS))}</text>"
     )

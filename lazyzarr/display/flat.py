@@ -61,7 +61,7 @@ def is_small(graph: Graph) -> bool:
             rows = graph.tables[node.table].rows
             links += rows
             chunk_shapes = (graph.layouts[k].chunk_shape for k in node.layouts)
-            chunks += rows * max(_chunks(node.shape, _fitted(shape, node)) for shape in chunk_shapes)
+            chunks += rows + max(_chunks(node.shape, _fitted(shape, node)) for shape in chunk_shapes)
         elif isinstance(node, Take):
             if not _in_memory(graph, node.indices):
                 return False
@@ -80,7 +80,7 @@ def _chunks(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> int:
 def _fitted(chunk_shape: tuple[int, ...], node: Tiles) -> tuple[int, ...]:
     if node.new_axis is None:
         return chunk_shape
-    return (*chunk_shape[: node.new_axis], node.shape[node.new_axis], *chunk_shape[node.new_axis :])
+    return (*chunk_shape[: node.new_axis], 1, *chunk_shape[node.new_axis :])
 
 
 def _in_memory(graph: Graph, table: str) -> bool:

@@ -116,7 +116,7 @@ def key(part: Span | int, length: int) -> str:
     """
     if isinstance(part, int):
         return str(part)
-    if part.count == length and length > 1:
+    if part.count == length > 0:
         return ":" if part.step == 1 else "::-1"
     return cells(part.start, part.step, part.count)
 

@@ -98,15 +98,16 @@ def decode(text: bytes, *, url: str, session: Session, limits: Limits = DEFAULT_
     """
     node = parse_node(text, limits, knows=knows)
     document = node.document
+    names: dict[str, str] = {}
     try:
-        graph = _graph(document.graph, _reader(url, session, limits, grant))
-        check_listed(features_of(graph.nodes, graph.layouts), document.requires, f"{PREFIX}.requires")
+        graph = _graph(document.graph, _reader(url, session, limits, grant), names)
         check_costs(graph, limits)
+        check_listed(features_of(graph.nodes, graph.layouts), document.requires, f"{PREFIX}.requires")
         _check_chains(graph)
         schemas = validate(graph)
         check_rank([schema.shape for schema in schemas], limits)
         _check_declared(document.schema, schemas[-1])
-        _set_bounds(graph, schemas)
+        _set_bounds(graph, schemas, names)
         return OpenedView(
             graph,
             document.schema.dimension_names,
@@ -118,14 +119,18 @@ def decode(text: bytes, *, url: str, session: Session, limits: Limits = DEFAULT_
     except AccessDenied:
         raise
     except LazyZarrError as error:
-        error.where = _path(error.where)
+        error.where = _path(error.where, names)
         raise
 
 
-def _path(where: str | None) -> str:
-    """Places inside a graph become JSON paths; locations stay what they are."""
+def _path(where: str | None, names: Mapping[str, str]) -> str:
+    """Places inside a graph become JSON paths, with the names of the document; locations stay what they are."""
     if where is None:
         return PREFIX
+    for stored, name in names.items():
+        if where.startswith(f"tables.{name}."):
+            where = f"tables.{stored}.{where.removeprefix(f'tables.{name}.')}"
+            break
     return f"{PREFIX}.graph.{where}" if where.startswith(("nodes", "arrays", "layouts", "tables")) else where
 
 
@@ -138,11 +143,11 @@ def _reader(url: str, session: Session, limits: Limits, grant: str) -> TableRead
     return TableReader(url, Resolver(document_url(url)), session, grant, ChunkCache(), limits, check)
 
 
-def _graph(wire: WireGraph, reader: TableReader) -> Graph:
+def _graph(wire: WireGraph, reader: TableReader, names: dict[str, str]) -> Graph:
+    """The graph, not yet checked; fills ``names`` with the name in memory of each table of the document."""
     arrays = [_array(array, reader, f"arrays[{position}]") for position, array in enumerate(wire.arrays)]
     located = {node.table for node in wire.nodes if isinstance(node, Tiles)}
     tables: dict[str, Table] = {}
-    names: dict[str, str] = {}
     for name, table in wire.tables.items():
         made = reader.table(table, f"tables.{name}", located=name in located)
         names[name] = made.name
@@ -246,11 +251,11 @@ def _grid(grid: NamedConfig | None, rank: int) -> tuple[int, ...] | None:
     return shape
 
 
-def _set_bounds(graph: Graph, schemas: tuple[Schema, ...]) -> None:
+def _set_bounds(graph: Graph, schemas: tuple[Schema, ...], names: Mapping[str, str]) -> None:
     """Rows that are read later have to fit the graph as well; the tightest bounds of all uses hold."""
     for table, name, lowest, stop in row_bounds(graph, schemas):
         column = graph.tables[table][name]
         if isinstance(column, LazyColumn):
             held = column.bounds
             stop = stop if held is None else min(stop, held.stop)
-            column.bounds = Bounds(lowest, stop, f"{PREFIX}.graph.tables.{table}.{name}")
+            column.bounds = Bounds(lowest, stop, _path(f"tables.{table}.{name}", names))

@@ -159,6 +159,10 @@ def _add_array(
         dims = (name,) if rank == 1 else tuple(f"{name}_{axis}" for axis in range(rank))
     if len(dims) != rank:
         raise SaveUnsupported(f"save: array {name!r} has {len(dims)} dimension names and rank {rank}; name each axis")
+    if array.dtype.kind == "O" and not all(isinstance(cell, bytes) for cell in array.reshape(-1)):
+        raise SaveUnsupported(
+            f"save: array {name!r} has objects in it; only bytes have a Zarr type; convert it (text: numpy's StringDType)"
+        )
     chunk_shape = chunk_shape_of(array.shape, array.dtype)
     layout = layout_of(array[tuple(slice(n) for n in chunk_shape)], chunk_shape)
     document = metadata(array.shape, layout, dims, json_attributes(member.attributes))

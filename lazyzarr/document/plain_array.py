@@ -75,7 +75,7 @@ def metadata(
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(layout.chunk_shape)}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": layout.fill_value,
-        "codecs": [msgspec_form(codec) for codec in layout.codecs],
+        "codecs": msgspec.to_builtins(layout.codecs),
         "attributes": dict(attributes or {}),
         "dimension_names": list(dimension_names),
         "storage_transformers": [],

@@ -72,7 +72,8 @@ def publish(
     SaveError
         ``save-failed``: the storage failed; the target is as it was unless the text says otherwise.
     """
-    path: str = os.path.abspath(target)
+    # A link to a view stays a link: what it leads to is replaced.
+    path: str = os.path.realpath(target)
     files = view.files() if isinstance(view, EncodedView) else view
     try:
         _os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -333,12 +334,14 @@ def _listed(path: str) -> Sequence[str]:
 
 def _remove(path: str) -> None:
     """Remove a tree as far as that goes: it has a temporary name, so nobody is misled by what stays."""
+    if os.path.islink(path) or os.path.isfile(path):
+        with suppress(OSError):
+            _os.unlink(path)
+        return
     for directory, folders, names in os.walk(path, topdown=False):
-        for name in names:
+        for name in (*names, *folders):
+            place = os.path.join(directory, name)
             with suppress(OSError):
-                _os.unlink(os.path.join(directory, name))
-        for name in folders:
-            with suppress(OSError):
-                _os.rmdir(os.path.join(directory, name))
+                _os.rmdir(place) if name in folders and not os.path.islink(place) else _os.unlink(place)
     with suppress(OSError):
-        _os.unlink(path) if os.path.isfile(path) else _os.rmdir(path)
+        _os.rmdir(path)

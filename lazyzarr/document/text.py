@@ -25,6 +25,7 @@ _DEPTH[[ord("["), ord("{")]] = 1
 _DEPTH[[ord("]"), ord("}")]] = -1
 _VALUE = np.zeros(256, bool)
 _VALUE[[ord(c) for c in "[{,"]] = True
+_CONTAINERS = (dict, list)
 _QUOTE, _ESCAPE, _POINT, _COLON = b'"\\.:'
 
 
@@ -42,7 +43,7 @@ def check_text(text: bytes, limits: Limits) -> None:
     --------
     >>> check_text(b'{"a": 1, "a": 2}', Limits())
     Traceback (most recent call last):
-    lazyzarr.errors.ViewSyntaxError: $: the member 'a' is there twice; ...
+    lazyzarr.errors.ViewSyntaxError: $: the member 'a' is there twice; a member has one value; remove one
     """
     limits.check("document_bytes", len(text), where="$")
     if text.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
@@ -146,12 +147,12 @@ def _members(value: Any) -> int:
     waiting: list[Any] = [value]
     while waiting:
         one = waiting.pop()
-        if isinstance(one, dict):
+        if type(one) is dict:
             inner = cast(dict[str, Any], one)
             count += len(inner)
-            waiting.extend(inner.values())
-        elif isinstance(one, list):
-            waiting.extend(cast(list[Any], one))
+            waiting.extend([each for each in inner.values() if type(each) in _CONTAINERS])
+        elif type(one) is list:
+            waiting.extend([each for each in cast(list[Any], one) if type(each) in _CONTAINERS])
     return count
 
 

@@ -18,7 +18,7 @@ from h5py import h5d, h5g, h5l, h5o
 from lazyzarr.errors import LazyZarrError, SourceChanged, SourceMissing, UnsupportedFeature
 from lazyzarr.formats import hdf5_attributes as attributes
 from lazyzarr.formats import hdf5_dimensions as dimensions
-from lazyzarr.formats.hdf5_file import File, Packing, opened
+from lazyzarr.formats.hdf5_file import DAMAGE, File, Packing, opened
 from lazyzarr.formats.hdf5_headers import header
 from lazyzarr.formats.hdf5_links import MAX_HOPS, Elsewhere, links, resolve
 from lazyzarr.formats.hdf5_model import Allow, Hdf5Group, Hdf5Item, Hdf5Refused
@@ -153,7 +153,15 @@ def _group(file: File, tree: _Tree, named: dict[str, dimensions.Axes]) -> Hdf5Gr
     arrays: dict[str, Hdf5Item] = {
         one.variable: describe(file, one, named.get(one.path)) for one in tree.scope.datasets if not one.hidden
     }
-    groups = {name: _group(file, child, named) for name, child in tree.children.items()}
+    groups: dict[str, Hdf5Group] = {}
+    for name, child in tree.children.items():
+        try:
+            groups[name] = _group(file, child, named)
+        except DAMAGE as error:
+            if isinstance(error, SourceChanged):
+                raise
+            text = f"group {child.scope.path} of {file.url} cannot be read; libhdf5 says: {error}; check it with h5dump"
+            arrays[name] = Hdf5Refused(name, "source-format", text)
     for name, item in tree.linked.items():
         if isinstance(item, Hdf5Group):
             groups[name] = item
@@ -189,7 +197,7 @@ def _walk(file: File, group: Any, name: str, path: str, above: dict[tuple[int, i
             raise
         except LazyZarrError as error:
             tree.linked[child] = Hdf5Refused(child, error.reason, str(error))
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
+        except DAMAGE as error:
             text = f"{inner} of {file.url} cannot be opened; libhdf5 says: {error}; check the file with h5dump"
             tree.linked[child] = Hdf5Refused(child, "source-format", text)
     return tree

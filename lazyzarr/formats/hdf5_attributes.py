@@ -132,7 +132,8 @@ def _read_slow(obj: Any, aid: Any, dtype: np.dtype[Any], cells: int) -> Any:
     array = np.empty(aid.shape, dtype)
     aid.read(array)
     if h5t.check_ref_dtype(dtype) is not None:
-        array = np.array([h5r.get_name(one, obj) if one else b"" for one in array.ravel()], object).reshape(aid.shape)
+        names = [h5r.get_name(one, obj) if one else None for one in array.ravel()]
+        array = np.array([name or b"" for name in names], object).reshape(aid.shape)
     if dtype.kind in "OS":
         return _texts(array)
     return array.ravel()[0] if cells == 1 else array
@@ -189,4 +190,6 @@ def _plain(value: Any) -> Json:
         return [float(value.real), float(value.imag)]
     if isinstance(value, np.datetime64 | np.timedelta64):
         return str(value)
+    if isinstance(value, np.floating):  # item() leaves a long double as it is
+        return float(value)
     return value.item() if isinstance(value, np.generic) else value

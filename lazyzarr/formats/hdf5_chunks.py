@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from lazyzarr.errors import SourceProtocolError, UnsupportedFeature
+from lazyzarr.errors import SourceProtocolError, UnsupportedFeature, ViewLimitError
 from lazyzarr.formats.hdf5_model import Columns
 
 CONTIGUOUS_CHUNK = 64 << 20
 """Contiguous storage is cut into chunks of about this size where an axis divides evenly [bytes]."""
+MAX_CHUNKS = 50_000_000
+"""Chunks of one variable, written or not, for which columns are made."""
 _MAX_PIECES = 1 << 16
 
 
@@ -40,6 +42,8 @@ def chunked(
     `plain_edges` is ``(shape, mask)`` where chunks that reach beyond `shape` have that mask, whatever is stored.
     """
     count = math.prod(grid)
+    if count > MAX_CHUNKS:
+        raise ViewLimitError("chunks", count, MAX_CHUNKS)
     offsets = np.zeros(count, np.uint64)
     lengths = np.zeros(count, np.uint64)
     if not found:
@@ -76,13 +80,9 @@ def _rows(coords: np.ndarray, grid: Sequence[int]) -> tuple[np.ndarray, np.ndarr
 def contiguous(offset: int | None, shape: Sequence[int], cell: int) -> tuple[tuple[int, ...], Columns]:
     """Chunk shape and columns of contiguous storage; `offset` is None where it was never allocated."""
     rows = 1
-    if shape and math.prod(shape) * cell > CONTIGUOUS_CHUNK:
-        row_bytes = math.prod(shape[1:]) * cell
-        rows = next(
-            (k for k in range(1, shape[0] + 1) if shape[0] % k == 0 and shape[0] // k * row_bytes <= CONTIGUOUS_CHUNK),
-            shape[0],
-        )
-        rows = rows if rows <= _MAX_PIECES else 1
+    least = -(-math.prod(shape) * cell // CONTIGUOUS_CHUNK)
+    if shape and least > 1:
+        rows = next((k for k in range(least, min(shape[0], _MAX_PIECES) + 1) if shape[0] % k == 0), 1)
     chunk = tuple(max(1, n) for n in shape)
     if rows > 1:
         chunk = (shape[0] // rows, *chunk[1:])

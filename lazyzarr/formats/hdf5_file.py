@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
+import struct
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,12 +21,16 @@ from urllib.parse import quote
 
 from h5py import h5f
 
-from lazyzarr.errors import AccessDenied, SourceChanged, SourceDenied, SourceError, SourceMissing
+from lazyzarr.errors import AccessDenied, LazyZarrError, SourceChanged, SourceDenied, SourceError, SourceMissing
 from lazyzarr.formats.hdf5_headers import Reader, reader
 from lazyzarr.formats.hdf5_model import Allow
 from lazyzarr.ir.layout import Stamp
 
 Packing = Literal["auto", "raw"]
+
+
+DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError, struct.error)
+"""What h5py and NumPy raise on files that are not as the format says."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class File:
 @contextmanager
 def opened(
     path: str, url: str, packing: Packing, allow: Allow | None, *, trail: tuple[tuple[str, str], ...] = ()
-) -> Iterator[File]:
+) -> Generator[File]:
     """A file open for parsing; leaving the block checks that it is still the file that was opened."""
     fid = _open(path, url)
     try:
@@ -80,6 +85,12 @@ def opened(
         yield File(fid, path, url, stamp, packing, allow, trail, reader(handle))
         if _stamp(os.fstat(handle)) != stamp:
             raise SourceChanged(f"{url} was parsed; it changed meanwhile; import it again when its writer is done")
+    except LazyZarrError:
+        raise
+    except DAMAGE as error:
+        raise SourceError(
+            f"{url} is parsed; its structure is damaged: {error!r}; check it with h5dump", reason="source-format"
+        ) from error
     finally:
         fid.close()
 

@@ -135,6 +135,13 @@ def _placeless(kind: int, message: bytes) -> bytes | None:
 @lru_cache(maxsize=1 << 14)
 def parse(message: bytes) -> Message | None:
     """The parts of an attribute message, or None where libhdf5 has to be asked."""
+    try:
+        return _parse(message)
+    except (struct.error, IndexError):
+        return None
+
+
+def _parse(message: bytes) -> Message | None:
     version, flags = message[0], message[1]
     if version not in (1, 2, 3) or (version > 1 and flags):
         return None

@@ -164,9 +164,10 @@ def _compound(tid: h5t.TypeID) -> CellType:
             " precision; only members of plain fixed-size types are read; rewrite the variable as separate ones",
             reason="source-unsupported",
         )
-    if names == ["r", "i"] and cells[0] == cells[1] and cells[0].memory.kind == "f" and cells[0].nbytes > 2:
-        if offsets == [0, cells[0].nbytes] and size == 2 * cells[0].nbytes:
-            return _complex(cells[0], tid)
+    part = cells[0].nbytes
+    halves = names == ["r", "i"] and cells[0] == cells[1] and offsets == [0, part] and size == 2 * part
+    if halves and cells[0].memory.kind == "f" and part > 2:  # there is no complex type of 2-byte parts
+        return _complex(cells[0], tid)
     fields = [
         {"name": name, "data_type": msgspec_form(cell.data_type)} for name, cell in zip(names, cells, strict=True)
     ]

@@ -23,7 +23,7 @@ from lazyzarr.formats import hdf5_attributes as attributes
 from lazyzarr.formats import hdf5_chunks as chunks
 from lazyzarr.formats.hdf5_dimensions import Axes, Found, scale_name
 from lazyzarr.formats.hdf5_facts import Facts, facts_of
-from lazyzarr.formats.hdf5_file import File, opened, stamp_of
+from lazyzarr.formats.hdf5_file import DAMAGE, File, opened, stamp_of
 from lazyzarr.formats.hdf5_headers import header
 from lazyzarr.formats.hdf5_inline import values_of
 from lazyzarr.formats.hdf5_model import ChunkIndex, Hdf5Array, Hdf5Item, Hdf5Refused, Hdf5Virtual
@@ -59,7 +59,7 @@ def describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
         raise
     except LazyZarrError as error:
         return Hdf5Refused(one.variable, error.reason, f"variable {one.path}: {error}")
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+    except DAMAGE as error:
         text = f"variable {one.path} of {file.url} cannot be parsed; libhdf5 says: {error}; check it with h5dump"
         return Hdf5Refused(one.variable, "source-format", text)
 
@@ -91,7 +91,7 @@ def _describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
         )
     if cell.heap or facts.storage == h5d.COMPACT:
         layout = facts.unfiltered(tuple(max(1, n) for n in shape))
-        return Hdf5Array(**common, layout=layout, values=values_of(one.obj, facts, shape))
+        return Hdf5Array(**common, layout=layout, values=values_of(one.obj, file, facts, shape))
     if facts.plist.get_external_count():
         segments, paths, urls = _segments(file, facts.plist)
         chunk, columns = chunks.external(segments, shape, cell.element_nbytes)

@@ -100,7 +100,7 @@ def _parse(document: Document) -> Mapping[str, Any]:
 
 
 def _from_v2(array: V2Array) -> ZarrArrayInfo:
-    layout = Layout(array.data_type, array.fill_value, array.chunks, array.codecs, array.chunk_keys)
+    layout = Layout(array.data_type, array.fill_value, array.chunks, array.codecs, array.chunk_keys, ".zarray")
     return ZarrArrayInfo(array.shape, layout, array.dimension_names, array.attributes)
 
 

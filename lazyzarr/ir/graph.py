@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from lazyzarr.ir.layout import Layout, StoredArray
+from lazyzarr.ir.layout import Layout, StoredArray, text_of
 from lazyzarr.ir.nodes import (
     Concat,
     Fill,
@@ -92,8 +92,11 @@ class Graph:
 
     def digest(self) -> str:
         """``sha256:<hex>`` of the graph; equal graphs have equal digests in every process."""
-        payload = (self.layouts, self.arrays, sorted(self.tables), self.nodes)
-        return "sha256:" + hashlib.sha256(msgspec.json.encode(payload, order="deterministic")).hexdigest()
+        total = hashlib.sha256()
+        for part in (*self.layouts, *self.arrays, *self.nodes):
+            total.update(text_of(part) + b"\n")
+        total.update("\n".join(sorted(self.tables)).encode())
+        return f"sha256:{total.hexdigest()}"
 
 
 def _restore(
@@ -102,7 +105,7 @@ def _restore(
     return Graph(nodes, layouts=layouts, arrays=arrays, tables=tables)
 
 
-class _Shelf[T]:
+class _Shelf[T: msgspec.Struct]:
     """Values in order of arrival, equal ones once. Equal means the same text, so that -0.0 is not 0.0."""
 
     def __init__(self) -> None:
@@ -110,7 +113,7 @@ class _Shelf[T]:
         self._at: dict[bytes, int] = {}
 
     def place(self, value: T) -> int:
-        key = msgspec.json.encode(value)
+        key = text_of(value)
         found = self._at.get(key)
         if found is None:
             found = self._at[key] = len(self.values)

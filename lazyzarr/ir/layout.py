@@ -50,15 +50,18 @@ class Layout(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     """Key of the metadata document that stamps of arrays under chunk keys are of."""
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is Layout and _text(self) == _text(other)
+        return type(other) is Layout and text_of(self) == text_of(other)
 
     def __hash__(self) -> int:
-        return hash(_text(self))
+        return hash(text_of(self))
 
 
-def _text(layout: Layout) -> bytes:
-    """A layout as text: equal text is equal meaning, and -0.0 is not 0.0."""
-    return msgspec.json.encode(layout, order="deterministic")
+def text_of(value: Struct) -> bytes:
+    """A struct as text, with every field: equal text is equal meaning, and -0.0 is not 0.0.
+
+    The encoder leaves a default out only where it is the very same object, so its own text would not do.
+    """
+    return msgspec.json.encode((value.__struct_config__.tag, msgspec.structs.astuple(value)), order="deterministic")
 
 
 class Stamp(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

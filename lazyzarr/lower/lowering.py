@@ -163,12 +163,11 @@ class _Lowering:
         parts = [table.shifted(p, o, s) for p, o, s in zip(inputs, node.origins, steps, strict=True)]
         seen = [math.prod(shape) for shape in shapes]
         if node.overlap != "error":
-            starts = np.array(node.origins, np.int64).reshape(len(inputs), rank)
-            stops = starts + np.array(shapes, np.int64).reshape(len(inputs), rank)
+            combs = [np.array(columns, np.int64).reshape(len(inputs), rank) for columns in (node.origins, shapes, steps)]
             ranks = np.arange(len(inputs)) if node.overlap == "last" else np.arange(len(inputs), 0, -1)
-            for number, boxes in visible(starts, stops, ranks).items():
-                parts[number] = table.joined([table.nothing(rank), *(_cut(parts[number], *box) for box in boxes)])
-                seen[number] = sum(int((stop - start).prod()) for start, stop in boxes)
+            for number, pieces in visible(*combs, ranks).items():
+                parts[number] = table.joined([table.nothing(rank), *(_cut(parts[number], piece) for piece in pieces)])
+                seen[number] = sum(math.prod(span.count for span in piece) for piece in pieces)
         placed = table.joined(parts)
         if sum(seen) == math.prod(node.shape):
             return placed
@@ -214,8 +213,8 @@ def _over(background: Placements, placed: Placements) -> Placements:
     return table.joined([background, replace(placed, order=placed.order + 1)])
 
 
-def _cut(placed: Placements, start: np.ndarray, stop: np.ndarray) -> Placements:
-    """Only the cells inside a box; they stay where they are in the view."""
-    for axis, (low, high) in enumerate(zip(start.tolist(), stop.tolist(), strict=True)):
-        placed = clipped(placed, axis, Span(low, 1, high - low))
-    return table.shifted(placed, start.tolist())
+def _cut(placed: Placements, comb: tuple[Span, ...]) -> Placements:
+    """Only the cells of a comb; they stay where they are in the view."""
+    for axis, span in enumerate(comb):
+        placed = clipped(placed, axis, span)
+    return table.shifted(placed, [span.start for span in comb], [span.step for span in comb])

@@ -76,6 +76,8 @@ def meeting(tile_table: Table, box: Box, new_axis: int | None) -> np.ndarray:
     Rows are sorted by origin, so along the first axis on which origins differ a bisection finds the few
     candidates; only their boxes are compared on the other axes.
     """
+    if not box:  # rank 0: the one tile is the view
+        return np.arange(tile_table.rows)
     axis, starts, reach = _leading(tile_table, new_axis)
     low, high = box[axis]
     first = int(np.searchsorted(reach, low, side="right"))

@@ -10,10 +10,13 @@ A node is weighed as the tree it stands for, bottom up, in three numbers compare
 
 Going through a join turns one operation into several, but takes one crossing away and adds none: above and below
 them the same joins stand as before. Where operations pass each other, crossings and size stay and one disorder
-goes. Everything else takes nodes away. None of the three numbers can grow in a whole graph when the numbers
-of a part, and the joins in it, do not grow, so a rewrite that lowers the measure of its node lowers that of the
-graph. Sharing does not matter to any of this, and trees are added up, never multiplied: the numbers are small
-unless sharing is deep, and a tree of more than `TOO_LARGE` nodes is no longer weighed.
+goes. Everything else takes nodes away.
+
+What lowers the measure of a part lowers that of the whole graph. The crossings of the nodes around it grow with the
+joins in it, so a rewrite may not add any; their size does not depend on it; their disorder depends on the operations
+in it, so a rewrite that is only for order must keep them. Sharing does not matter to any of this, and trees are added
+up, never multiplied: the numbers are small unless sharing is deep, and a tree of more than `TOO_LARGE` nodes is no
+longer weighed.
 
 Refuses to judge how fast a graph is read: this is about ending, not about cost.
 """
@@ -71,7 +74,7 @@ class Weight(Struct, frozen=True, gc=False):
 
 
 _LEAF = Weight(0, 1, 0, 0, (0,) * len(ORDER))
-_HUGE = Weight(0, TOO_LARGE, 0, 0, (0,) * len(ORDER))
+_HUGE = Weight(0, TOO_LARGE, 0, TOO_LARGE, (0,) * len(ORDER))
 
 
 def weigh(node: Node, inputs: Iterable[Weight]) -> Weight:
@@ -91,18 +94,20 @@ def weigh(node: Node, inputs: Iterable[Weight]) -> Weight:
         (below,) = inputs
         return _operation(rank, below)
     # wide joins have many inputs of few different weights
-    shares = Counter(inputs)
-    size = 2 + sum(weight.size * times for weight, times in shares.items())
+    return _join(Counter(inputs))
+
+
+def _join(inputs: Counter[Weight]) -> Weight:
+    shares = inputs.items()
+    size = 2 + sum(weight.size * times for weight, times in shares)
     if size >= TOO_LARGE:
         return _HUGE
     return Weight(
-        crossings=sum(weight.crossings * times for weight, times in shares.items()),
+        crossings=sum(weight.crossings * times for weight, times in shares),
         size=size,
-        disorder=sum(weight.disorder * times for weight, times in shares.items()),
-        joins=1 + sum(weight.joins * times for weight, times in shares.items()),
-        operations=tuple(
-            sum(weight.operations[rank] * times for weight, times in shares.items()) for rank in range(len(ORDER))
-        ),
+        disorder=sum(weight.disorder * times for weight, times in shares),
+        joins=1 + sum(weight.joins * times for weight, times in shares),
+        operations=tuple(sum(weight.operations[k] * times for weight, times in shares) for k in range(len(ORDER))),
     )
 
 
@@ -122,7 +127,16 @@ def _operation(rank: int, below: Weight) -> Weight:
 
 
 def is_lower(after: Weight, before: Weight) -> bool:
-    """Whether a rewrite brought the measure down, with no more joins to cross than before."""
+    """Whether a rewrite brought the measure down, and that of every graph around it.
+
+    Examples
+    --------
+    >>> shared = weigh(Concat((0, 0), 0), [_LEAF, _LEAF])
+    >>> is_lower(_LEAF, shared), is_lower(shared, shared)
+    (True, False)
+    """
     if before.size >= TOO_LARGE:
         return True
+    if after.measure[:2] == before.measure[:2] and after.operations != before.operations:
+        return False
     return after.measure < before.measure and after.joins <= before.joins

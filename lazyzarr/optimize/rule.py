@@ -8,7 +8,7 @@ of what the node equals, or None where the law says nothing. Refuses to fire by 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import overload
 
 from msgspec import Struct
 
@@ -47,12 +47,25 @@ class Rule(Struct, frozen=True):
         return self.law(site, node, site.node(site.inputs(position)[0]))
 
 
+@overload
+def rule[A: Node](
+    outer: type[A], *, keeps_fill: bool = True, outermost: bool = False
+) -> Callable[[Callable[[Site, A], int | None]], Rule]: ...
+
+
+@overload
 def rule[A: Node, B: Node](
-    outer: type[A], *inner: type[B], keeps_fill: bool = True, outermost: bool = False
+    outer: type[A], first: type[B], /, *inner: type[B], keeps_fill: bool = True, outermost: bool = False
+) -> Callable[[Callable[[Site, A, B], int | None]], Rule]: ...
+
+
+def rule(
+    outer: type[Node], *inner: type[Node], keeps_fill: bool = True, outermost: bool = False
 ) -> Callable[[Callable[..., int | None]], Rule]:
     """Make a law of a function ``(site, node, input of the node) -> position or None``.
 
-    Without kinds of an input the function is ``(site, node) -> position or None``.
+    Without kinds of an input the function is ``(site, node) -> position or None``. The parameters are fields of
+    `Rule`.
 
     Examples
     --------
@@ -67,7 +80,6 @@ def rule[A: Node, B: Node](
 
     def law(function: Callable[..., int | None]) -> Rule:
         equation = (function.__doc__ or "").strip().splitlines()[0]
-        kinds = cast(tuple[Any, ...], inner)
-        return Rule(function.__name__, equation, cast(Any, outer), kinds, function, keeps_fill, outermost)
+        return Rule(function.__name__, equation, outer, inner, function, keeps_fill, outermost)
 
     return law

@@ -104,7 +104,7 @@ def index_of_concat(site: Site, node: Index, inner: Concat) -> int | None:
         start = ends[number - 1] if number else 0
         return indexed(site, inner.inputs[number], with_entry(node.axes, axis, key - start))
     parts = _parts(key, ends)
-    if len(parts) > 1 and not _may_split(site, node, inner, len(parts)):
+    if not parts or (len(parts) > 1 and not _may_split(site, node, inner, len(parts))):
         return None
     inputs = tuple(indexed(site, inner.inputs[k], with_entry(node.axes, axis, span)) for k, span in parts)
     return inputs[0] if len(inputs) == 1 else site.make(Concat(inputs, kept_before(node.axes, axis)))
@@ -116,7 +116,7 @@ def index_of_stack(site: Site, node: Index, inner: Stack) -> int | None:
     key, rest = node.axes[inner.axis], without(node.axes, inner.axis)
     if isinstance(key, int):
         return indexed(site, inner.inputs[key], rest)
-    if key.count > 1 and not _may_split(site, node, inner, key.count):
+    if not key.count or (key.count > 1 and not _may_split(site, node, inner, key.count)):
         return None
     picked = (inner.inputs[key.start + key.step * k] for k in range(key.count))
     return site.make(Stack(tuple(indexed(site, x, rest) for x in picked), kept_before(node.axes, inner.axis)))

@@ -14,6 +14,9 @@ from lazyzarr.optimize.making import constant, same_constant, with_entry
 from lazyzarr.optimize.rule import rule
 from lazyzarr.optimize.site import Site
 
+COMPARED = 4096
+"""Inputs of an overlay among which hidden ones are looked for; lowering finds those of larger ones, on columns."""
+
 
 @rule(Concat, outermost=True)
 def concat_of_concat(site: Site, node: Concat) -> int | None:
@@ -50,6 +53,8 @@ def concat_of_one(site: Site, node: Concat) -> int | None:
 @rule(Concat)
 def concat_of_fills(site: Site, node: Concat) -> int | None:
     """concat(.., fill(n, c), fill(m, c), .., a) = concat(.., fill(n + m, c), .., a)"""
+    if sum(isinstance(site.node(x), Fill) for x in node.inputs) < 2:
+        return None
     merged: list[int | Fill] = []
     for x in node.inputs:
         new = site.node(x)
@@ -95,7 +100,7 @@ def overlay_of_hidden(site: Site, node: Overlay) -> int | None:
     """overlay(.., x, ..) = overlay(..), where x is empty or its box lies in that of one input above it"""
     starts, stops = site.boxes(site.here)
     hidden = (stops <= starts).any(axis=1)
-    if node.overlap != "error" and node.steps is None:
+    if node.overlap != "error" and node.steps is None and len(node.inputs) <= COMPARED:
         for left, right in overlapping_pairs(starts, stops):
             above, below = (left, right) if node.overlap == "first" else (right, left)
             inside = ((starts[above] <= starts[below]) & (stops[below] <= stops[above])).all(axis=1)

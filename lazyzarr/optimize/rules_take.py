@@ -92,9 +92,9 @@ def take_across_concat(site: Site, node: Take, inner: Concat) -> int | None:
 @rule(Take, Concat, keeps_fill=False)
 def take_along_concat(site: Site, node: Take, inner: Concat) -> int | None:
     """take(concat(x0, x1, .., a), t, a) = take(xi, t - start of xi, a), where all of t is in one xi"""
-    if node.axis != inner.axis:
-        return None
     indices, ends = site.indices(node), site.ends(node.input)
+    if node.axis != inner.axis or not len(indices):
+        return None
     number = bisect.bisect_right(ends, int(indices.min()))
     if int(indices.max()) >= ends[number]:
         return None
@@ -117,7 +117,7 @@ def take_along_stack(site: Site, node: Take, inner: Stack) -> int | None:
     if node.axis != inner.axis or not site.may_copy(node.input):
         return None
     indices = site.indices(node).tolist()
-    if len(set(indices)) < len(indices):
+    if not indices or len(set(indices)) < len(indices):
         return None
     return site.make(Stack(tuple(inner.inputs[k] for k in indices), inner.axis))
 

@@ -106,7 +106,7 @@ class Placer:
         if self._pooled[fragment]:
             self._put_gathered(fragment, chunk, begin)
             return
-        window = chunk[self._window(fragment, begin)]
+        window = chunk[(*self._window(fragment, begin), ...)]
         target = self.box(fragment)
         if not self.straight:
             window = self._as_view(fragment, window, chunk.ndim)

@@ -87,8 +87,9 @@ def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarr
     if not pull.node(len(graph.nodes) - 1, whole, tuple((0, 1, n) for n in shape), ()):
         return None
     windows = [window for piece in pull.pieces for window in _windows(piece)]
-    if len(windows) > MOST_CHUNKS:
-        return None
+    referenced = sum(window.piece.array.refs is not None for window in windows)
+    if len(windows) > MOST_CHUNKS or referenced > 1:
+        return None  # ranges of one object are worth joining into one request
     if out is None:
         out = np.empty(shape, to_numpy(schemas[-1].data_type))
     for box, value in pull.constants:
@@ -308,7 +309,7 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
         order.append(axis.into)
         if axis.into >= 0:
             lengths[axis.into] = axis.count
-    part = cells[tuple(key)]
+    part = cells[(*key, ...)]
     moved = sorted(range(len(order)), key=order.__getitem__)
     out[_key(window.box)] = part.transpose(moved).reshape(lengths)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lazyzarr.algebra.span import Span, canonical, compose, from_slice, is_canonical, whole, within
+from lazyzarr.algebra.span import Span, canonical, compose, from_slice, is_canonical, meet, whole, within, without
 
 STARTS = st.integers(0, 60)
 STEPS = st.integers(-7, 7).filter(bool)
@@ -84,6 +84,26 @@ def test_within_is_the_positions_whose_cells_are_inside(span: Span, low: int, hi
     found = within(span, low, high)
     assert cells(found) == [k for k, cell in enumerate(cells(span)) if low <= cell < high]
     assert is_canonical(found)
+
+
+@given(spans(), spans())
+@example(Span(0, 2, 5), Span(2, 3, 3))
+@example(Span(9, -3, 4), Span(1, 2, 5))
+@example(Span(5, 1, 1), Span(5, 1, 1))
+def test_meet_is_the_positions_of_common_cells(span: Span, other: Span) -> None:
+    found = meet(span, other)
+    assert sorted(cells(found)) == [k for k, cell in enumerate(cells(span)) if cell in cells(other)]
+    assert is_canonical(found)
+
+
+@given(st.data())
+def test_without_is_every_other_position(data: st.DataObject) -> None:
+    span = data.draw(spans())
+    positions = from_slice(data.draw(st.builds(slice, BOUNDS, BOUNDS, st.integers(1, 5))), span.count)
+    rest = without(span, positions)
+    found = [k for part in rest for k in cells(part)]
+    assert sorted(found) == [k for k in range(span.count) if k not in cells(positions)]
+    assert all(is_canonical(part) for part in rest)
 
 
 @given(spans())

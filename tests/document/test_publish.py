@@ -351,6 +351,24 @@ def test_a_group_over_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, e
     assert number_of(target) == 1
 
 
+def test_links_stay_and_what_they_lead_to_outside_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / "g.zarr", tmp_path / "link.zarr"
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_bytes(b"x")
+    group = GroupMember({"a": ArrayMember(np.arange(3))})
+    publish(real, encode_group(group, base_url=f"file://{real}"))
+    link.symlink_to(real)
+    (real / "a" / "c" / "beside").symlink_to(outside)
+    publish(link, encode_group(group, base_url=f"file://{real}"), overwrite=True)
+    assert link.is_symlink()
+    assert (outside / "precious").exists()
+    assert os.listdir(real.parent) == ["g.zarr"]
+    publish(link, view(real, 1), overwrite=True)
+    assert number_of(real) == 1
+
+
 def test_an_empty_directory_is_nobodys(tmp_path: Path) -> None:
     target = tmp_path / "v.zarr"
     target.mkdir()

@@ -79,10 +79,12 @@ def test_variable_text_is_held_in_memory(path):
         f["scalar"] = "word"
         f.create_dataset("unwritten", (3,), dtype=h5py.string_dtype(), chunks=(2,))
         f.create_dataset("many", (2000,), dtype=h5py.string_dtype(), data=["x" * 1000] * 2000)
+        f.create_dataset("packed", data=["q" * 9, "r"], dtype=h5py.string_dtype(), chunks=(2,), compression="gzip")
         f.create_dataset("ragged", (2,), dtype=h5py.vlen_dtype("i4"))
     item = imported(path)
     assert isinstance(item, Hdf5Array)
     assert (item.layout.data_type, item.values.tolist()) == ("string", [["", "ä"], ["long " * 50, "z"]])
+    assert imported(path, "packed").values.tolist() == ["q" * 9, "r"]
     assert imported(path, "scalar").values[()] == "word"
     assert imported(path, "ascii").values.tolist() == ["z"]
     assert imported(path, "unwritten").values.tolist() == ["", "", ""]
@@ -195,6 +197,7 @@ def test_attributes(path):
         }  # fmt: skip
         for name, value in values.items():
             f.attrs[name] = value
+        f.attrs["long double"] = np.longdouble(1.5)
         f["target"] = 1
         f.attrs["to"] = f["target"].ref
         for number in range(20):
@@ -206,6 +209,7 @@ def test_attributes(path):
         "int": 3, "one": 7, "many": [0.0, 1.0, 2.0], "matrix": [[1.0, 0.0], [0.0, 1.0]], "text": "häß", "bytes": "ab",
         "texts": ["a", "bc"], "flag": True, "flags": [True, False], "empty": [], "no text": "", "blank": "", "none": [],
         "complex": [1.0, 2.0], "struct": {"a": 1, "b": 2.5}, "fixed": ["a", "bc"], "latin": "ü", "to": "/target",
+        "long double": 1.5,
     }  # fmt: skip
     assert group.arrays["target"].attributes == {f"a{number}": number for number in range(20)}
     assert {type(value) for value in group.attributes.values()} <= {int, float, str, bool, list, dict}

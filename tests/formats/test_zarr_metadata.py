@@ -10,6 +10,7 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zarr.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from lazyzarr.codecs.chain import compile_chain
@@ -45,7 +46,7 @@ def v3(**changes):
 
 def store_of(document: dict) -> MemoryStore:
     name = "zarr.json" if document["zarr_format"] == 3 else ".zarray"
-    buffer = zarr.core.buffer.default_buffer_prototype().buffer
+    buffer = default_buffer_prototype().buffer
     return MemoryStore({name: buffer.from_bytes(json.dumps(document).encode())})
 
 
@@ -353,7 +354,7 @@ def test_written_metadata_is_read_by_zarr(dtype):
     chain = compile_chain(layout)
     values = np.zeros((2, 2), to_numpy(data_type))
     values[0, 0] = (1, 2.0) if dtype.names else (b"ab\0" if dtype.kind in "SV" else 1)
-    buffer = zarr.core.buffer.default_buffer_prototype().buffer
+    buffer = default_buffer_prototype().buffer
     store._store_dict["c/0/0"] = buffer.from_bytes(chain.encode(values))
     array = zarr.open_array(store, mode="r")
     assert array.metadata.dimension_names == ("x", None)

@@ -30,7 +30,7 @@ def cells(array: StoredArray, layout: Layout) -> np.ndarray:
     """Every array counts on from its number times 24."""
     assert array.location is not None
     number = int(array.location.split("/")[-1].removesuffix(".zarr"))
-    return (np.arange(24, dtype=layout.data_type) + 24 * number).reshape(4, 6)
+    return (np.arange(24) + 24 * number).astype("int16").reshape(4, 6)
 
 
 def optimized(graph: Graph) -> Graph:
@@ -69,11 +69,10 @@ def test_a_chain_of_all_kinds() -> None:
         Transpose(0, (1, 0)),
         Index(0, (Span(5, -1, 6), Span(7, -1, 8))),
         Broadcast(0, (1, 6, 8), (1, 2)),
-        again,
         Index(0, (0, whole(6), whole(8))),
         Transpose(0, (1, 0)),
     ]
-    made = optimized(chain([wide, *steps * 400], 2))
+    made = optimized(chain([wide, *steps * 250, again, *steps * 250], 2))
     assert len(made.nodes) < 10
 
 

@@ -13,7 +13,6 @@ import numpy as np
 from hypothesis import strategies as st
 
 import lazyzarr as lz
-from lazyzarr.formats.zarr import read_array_metadata
 from tests.strategies.cells import DTYPES, FILLS, PLAIN
 from tests.strategies.keys import keys
 from tests.strategies.stored import pool
@@ -279,4 +278,3 @@ def _recode(p: Program) -> None:
         layout = stored.layout
         codecs = [{"name": c.name, "configuration": dict(c.configuration)} for c in layout.codecs]
         p.set(".recode()", p.view.recode(codecs=codecs), p.array)
-        assert read_array_metadata is not None

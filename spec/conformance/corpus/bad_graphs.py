@@ -180,10 +180,13 @@ CASES = (
     _graph(
         *("graph-decode-of-another-type", "graph-type"),
         *([SOURCE, {"op": "decode", "input": 0, "codecs": [CAST], "data_type": "float64", "fill_value": 0.0}], 1),
-        **{"data_type": "float64", "fill_value": 0.0, "shape": [4, 6]},
+        data_type="float64",
+        fill_value=0.0,
+        shape=[4, 6],
     ),
     _graph(
         *("graph-take-axis", "graph-shape", [SOURCE, {"op": "take", "input": 0, "axis": 2, "indices": "t"}], 1),
-        **{"tables": {"t": {"columns": {"indices": column("int64", [0])}}}, "member": " (take)"},
+        tables={"t": {"columns": {"indices": column("int64", [0])}}},
+        member=" (take)",
     ),
 )

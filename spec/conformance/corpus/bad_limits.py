@@ -29,7 +29,8 @@ def _stored(shape: list[int], codecs: list[Any] | None = None) -> Any:
     return with_graph(
         [SOURCE, {"op": "take", "input": 0, "axis": 0, "indices": "t"}],
         (shape[0], 6),
-        **{"requires": ["take"], "tables": {"t": {"folder": "t0", "columns": {"indices": how}}}},
+        requires=["take"],
+        tables={"t": {"folder": "t0", "columns": {"indices": how}}},
     )
 
 
@@ -69,22 +70,20 @@ CASES = (
         with_graph(
             [SOURCE],
             (1024, 1024),
-            **{
-                "layouts": [{**BIG, "chunk_shape": [1024, 1024]}],
-                "arrays": [VALUES],
-                "tables": {
-                    "v": {
-                        "folder": "t0",
-                        "columns": {
-                            "values": {
-                                "data_type": "int16",
-                                "shape": [1024, 1024],
-                                "chunk_shape": [1024, 1024],
-                                "codecs": [LITTLE],
-                            }
-                        },
-                    }
-                },
+            layouts=[{**BIG, "chunk_shape": [1024, 1024]}],
+            arrays=[VALUES],
+            tables={
+                "v": {
+                    "folder": "t0",
+                    "columns": {
+                        "values": {
+                            "data_type": "int16",
+                            "shape": [1024, 1024],
+                            "chunk_shape": [1024, 1024],
+                            "codecs": [LITTLE],
+                        }
+                    },
+                }
             },
         ),
         *(*LIMIT, f"{GRAPH}.arrays[0]"),
@@ -94,13 +93,10 @@ CASES = (
         with_graph(
             [SOURCE, SECOND, {"op": "concat", "inputs": [0, 1], "axis": 0}],
             (2, 3),
-            **{
-                "layouts": [{**BIG, "chunk_shape": [1, 3]}],
-                "arrays": [{"layout": 0, "shape": [1, 3], "values": name} for name in ("v", "w")],
-                "tables": {
-                    name: {"columns": {"values": column("int16", [k, k, k], [1, 3])}}
-                    for k, name in enumerate(("v", "w"))
-                },
+            layouts=[{**BIG, "chunk_shape": [1, 3]}],
+            arrays=[{"layout": 0, "shape": [1, 3], "values": name} for name in ("v", "w")],
+            tables={
+                name: {"columns": {"values": column("int16", [k, k, k], [1, 3])}} for k, name in enumerate(("v", "w"))
             },
         ),
         *(*LIMIT, f"{GRAPH}.arrays"),

@@ -9,6 +9,7 @@ from corpus.documents import HERE, SOURCE, Bad, changed, column, with_graph
 LAYOUT = f"{HERE}.graph.layouts[0]"
 CODECS = f"{LAYOUT}.codecs"
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+SHARDS = {"chunk_shape": [2, 3], "codecs": [LITTLE], "index_codecs": [LITTLE], "index_location": "end"}
 UNPACK = {"name": "lazyzarr.unpack", "configuration": {"scale_factor": "2"}}
 WHOLE = {"data_type": "int16", "fill_value": 0, "chunk_shape": [4, 6], "codecs": [LITTLE]}
 
@@ -35,7 +36,8 @@ def _take(name: str, table: Any, where: str | None = None) -> Bad:
     document = with_graph(
         [SOURCE, {"op": "take", "input": 0, "axis": 0, "indices": "t"}],
         (2, 6),
-        **{"requires": ["take"], "tables": {"t": {"columns": table}}},
+        requires=["take"],
+        tables={"t": {"columns": table}},
     )
     return Bad(name, document, "ViewSchemaError", "table-invalid", where)
 
@@ -81,7 +83,8 @@ def _stored_column(name: str, reason: str = "table-invalid", **column: Any) -> B
     document = with_graph(
         [SOURCE, {"op": "take", "input": 0, "axis": 0, "indices": "t"}],
         (500, 6),
-        **{"requires": ["take"], "tables": {"t": {"folder": "t0", "columns": {"indices": how}}}},
+        requires=["take"],
+        tables={"t": {"folder": "t0", "columns": {"indices": how}}},
     )
     error = "UnsupportedFeature" if reason == "codec-unknown" else "ViewSchemaError"
     return Bad(name, document, error, reason, None)
@@ -90,7 +93,8 @@ def _stored_column(name: str, reason: str = "table-invalid", **column: Any) -> B
 FOLDER_UP = with_graph(
     [SOURCE, {"op": "take", "input": 0, "axis": 0, "indices": "t"}],
     (2, 6),
-    **{"requires": ["take"], "tables": {"t": {"folder": "../../secret", "columns": {}}}},
+    requires=["take"],
+    tables={"t": {"folder": "../../secret", "columns": {}}},
 )
 
 CASES = (
@@ -127,6 +131,7 @@ CASES = (
             }
         ],
     ),
+    _codecs("codec-shards-without-codecs", [{"name": "sharding_indexed", "configuration": {**SHARDS, "codecs": True}}]),
     Bad(
         "codec-unpack-of-text",
         changed(("requires", ["lazyzarr.unpack"]), ("graph.layouts.0.codecs", [UNPACK, LITTLE])),

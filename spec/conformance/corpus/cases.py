@@ -20,9 +20,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import zarr
-from corpus.expected import cells, digest
 
 import lazyzarr as lz
+from corpus.expected import cells, digest
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
 from lazyzarr.ir.nodes import Node

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from corpus.cases import Case, ramp
 
 import lazyzarr as lz
+from corpus.cases import Case, ramp
 
 
 def source(case: Case) -> None:
@@ -14,7 +14,10 @@ def source(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (2, 3), fill_value=-1),
         cells,
-        **{"fill_value": -1, "flatness": "L0", "chunks": 6, "placements": 1},
+        fill_value=-1,
+        flatness="L0",
+        chunks=6,
+        placements=1,
         about="one stored array as it is; its last chunk is longer than what is left of the array",
     )
 
@@ -25,7 +28,10 @@ def index_aligned(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (3, 4), fill_value=0)[3:8],
         cells[3:8],
-        **{"fill_value": 0, "flatness": "L0", "chunks": 2, "placements": 1},
+        fill_value=0,
+        flatness="L0",
+        chunks=2,
+        placements=1,
         about="a cut at a chunk border stays flat whatever its end is: the grid may overhang",
     )
 
@@ -36,7 +42,10 @@ def index_step(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (4, 3), fill_value=0)[1:11:3, ::2],
         cells[1:11:3, ::2],
-        **{"fill_value": 0, "flatness": "L2", "chunks": 9, "placements": 1},
+        fill_value=0,
+        flatness="L2",
+        chunks=9,
+        placements=1,
         about="steps that are no divisor of the chunk length",
     )
 
@@ -47,7 +56,10 @@ def index_negative_step(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (4, 2), fill_value=99)[::-1, 3:0:-2],
         cells[::-1, 3:0:-2],
-        **{"fill_value": 99, "flatness": "L2", "chunks": 6, "placements": 1},
+        fill_value=99,
+        flatness="L2",
+        chunks=6,
+        placements=1,
         about="negative steps; the padding of the last chunk comes first and is never seen",
     )
 
@@ -58,7 +70,10 @@ def index_negative_step_of_single_cells(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (1, 3), fill_value=0)[::-1],
         cells[::-1],
-        **{"fill_value": 0, "flatness": "L0", "chunks": 4, "placements": 1},
+        fill_value=0,
+        flatness="L0",
+        chunks=4,
+        placements=1,
         about="a reversed axis in chunks of one cell is a reordering of whole chunks",
     )
 
@@ -69,7 +84,10 @@ def index_integer(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (2, 2, 5), fill_value=0)[:, 2],
         cells[:, 2],
-        **{"fill_value": 0, "flatness": "L2", "chunks": 2, "placements": 1},
+        fill_value=0,
+        flatness="L2",
+        chunks=2,
+        placements=1,
         about="an integer drops its axis",
     )
 
@@ -80,7 +98,10 @@ def index_nothing(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (2, 2), fill_value=7)[2:2],
         cells[2:2],
-        **{"fill_value": 7, "flatness": "L0", "chunks": 0, "placements": 0},
+        fill_value=7,
+        flatness="L0",
+        chunks=0,
+        placements=0,
         about="an empty selection has a shape and reads nothing",
     )
 
@@ -91,7 +112,10 @@ def new_axis(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (2, 3), fill_value=0)[None, :, None, :, None],
         cells[None, :, None, :, None],
-        **{"fill_value": 0, "flatness": "L0", "chunks": 2, "placements": 1},
+        fill_value=0,
+        flatness="L0",
+        chunks=2,
+        placements=1,
         about="inserted axes have length 1",
     )
 
@@ -102,7 +126,10 @@ def broadcast(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (1, 3), fill_value=0).broadcast_to((2, 3, 4)),
         np.broadcast_to(cells, (2, 3, 4)),
-        **{"fill_value": 0, "flatness": "L0", "chunks": 2, "placements": 1},
+        fill_value=0,
+        flatness="L0",
+        chunks=2,
+        placements=1,
         about="a repeated axis reads each chunk once",
     )
 
@@ -113,7 +140,10 @@ def transpose(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (1, 2, 3), fill_value=0).transpose(2, 0, 1),
         cells.transpose(2, 0, 1),
-        **{"fill_value": 0, "flatness": "L0", "chunks": 8, "placements": 1},
+        fill_value=0,
+        flatness="L0",
+        chunks=8,
+        placements=1,
         about="axes in another order; with (2, 0, 1) an inverse instead shows",
     )
 
@@ -125,7 +155,10 @@ def take(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (3, 2), fill_value=0).take(rows, axis=0),
         cells[rows],
-        **{"fill_value": 0, "flatness": "L2", "chunks": 6, "placements": 1},
+        fill_value=0,
+        flatness="L2",
+        chunks=6,
+        placements=1,
         about="a gather in any order with repeats; the indices are in the document",
     )
 
@@ -137,7 +170,10 @@ def take_table(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (16,), fill_value=0).take(rows, axis=0),
         cells[rows],
-        **{"fill_value": 0, "flatness": "L2", "chunks": 4, "placements": 1},
+        fill_value=0,
+        flatness="L2",
+        chunks=4,
+        placements=1,
         about="the indices of a gather are a child array of the view",
     )
 
@@ -148,7 +184,10 @@ def orthogonal(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (2, 2, 3), fill_value=0).oindex[[3, 1], :, [2, 2, 0]],
         cells[[3, 1]][:, :, [2, 2, 0]],
-        **{"fill_value": 0, "flatness": "L2", "chunks": 6, "placements": 1},
+        fill_value=0,
+        flatness="L2",
+        chunks=6,
+        placements=1,
         about="gathers along two axes are an outer product",
     )
 
@@ -160,7 +199,10 @@ def everything_in_a_row(case: Case) -> None:
     case.save(
         view[1:, ::-1].transpose(1, 2, 0).take([3, 0, 3], axis=1)[::2, None, :, -1],
         cells[1:, ::-1].transpose(1, 2, 0)[:, [3, 0, 3]][::2, None, :, -1],
-        **{"fill_value": 0, "flatness": "L2", "chunks": 6, "placements": 1},
+        fill_value=0,
+        flatness="L2",
+        chunks=6,
+        placements=1,
         about="index, transpose, take, index and broadcast above each other",
     )
 
@@ -173,7 +215,10 @@ def dimensions_and_attributes(case: Case) -> None:
     case.save(
         view.rename_dims({"t": "time"}).with_attrs(attributes),
         cells,
-        **{"fill_value": 0.0, "flatness": "L0", "chunks": 1, "placements": 1},
+        fill_value=0.0,
+        flatness="L0",
+        chunks=1,
+        placements=1,
         dims=["time", "x"],
         attributes=attributes,
         about="dimension names and attributes of the user stand beside the view",
@@ -185,7 +230,10 @@ def constant(case: Case) -> None:
     case.save(
         lz.full((2, 3), -0.0, dtype="float64"),
         np.full((2, 3), -0.0),
-        **{"fill_value": -0.0, "flatness": "L0", "chunks": 0, "placements": 0},
+        fill_value=-0.0,
+        flatness="L0",
+        chunks=0,
+        placements=0,
         about="a constant; the sign of zero is kept",
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import zarr
-from corpus.cases import Case, gzip_stored, ramp
 
 import lazyzarr as lz
+from corpus.cases import Case, gzip_stored, ramp
 
 
 def concat_unequal_chunks(case: Case) -> None:
@@ -17,7 +17,10 @@ def concat_unequal_chunks(case: Case) -> None:
     case.save(
         lz.concat(views, axis=0),
         np.concatenate(parts),
-        **{"fill_value": 0, "flatness": "L4", "chunks": 9, "placements": 3},
+        fill_value=0,
+        flatness="L4",
+        chunks=9,
+        placements=3,
         about="unequal chunk shapes, and lengths that are no multiple of them; padding is never seen",
     )
 
@@ -32,7 +35,10 @@ def concat_fills(case: Case) -> None:
     case.save(
         lz.concat(views, axis=0),
         np.concatenate(parts),
-        **{"fill_value": -1, "flatness": "L3", "chunks": 6, "placements": 3},
+        fill_value=-1,
+        flatness="L3",
+        chunks=6,
+        placements=3,
         about="a missing chunk of a source reads as the fill value of that source, not of the first",
     )
 
@@ -50,7 +56,10 @@ def concat_packing(case: Case) -> None:
     case.save(
         lz.concat(views, axis=0),
         np.concatenate(values),
-        **{"fill_value": "NaN", "flatness": "L3", "chunks": 6, "placements": 3},
+        fill_value="NaN",
+        flatness="L3",
+        chunks=6,
+        placements=3,
         about="packing that drifts from source to source: multiply, then add, in float64; blanks before scaling",
     )
 
@@ -74,7 +83,10 @@ def concat_codecs(case: Case) -> None:
     case.save(
         lz.concat(views, axis=0),
         np.concatenate(parts),
-        **{"fill_value": 0, "flatness": "L3", "chunks": 6, "placements": 6},
+        fill_value=0,
+        flatness="L3",
+        chunks=6,
+        placements=6,
         about="gzip, zstd, blosc, zstd with crc32c, transposed and big-endian chunks side by side",
     )
 
@@ -86,7 +98,10 @@ def concat_equal(case: Case) -> None:
     case.save(
         lz.concat(views, axis=0),
         np.concatenate(parts),
-        **{"fill_value": 0, "flatness": "L0", "chunks": 7, "placements": 3},
+        fill_value=0,
+        flatness="L0",
+        chunks=7,
+        placements=3,
         about="chunks fit end to end: lengths are multiples of the chunk length but for the last source",
     )
 
@@ -99,7 +114,10 @@ def concat_of_itself(case: Case) -> None:
     case.save(
         lz.concat([twice, view[::-1], twice], axis=0),
         np.concatenate([cells, cells, cells[::-1], cells, cells]),
-        **{"fill_value": 0, "flatness": "L2", "chunks": 1, "placements": 5},
+        fill_value=0,
+        flatness="L2",
+        chunks=1,
+        placements=5,
         about="a node may be an input several times, of one node and of many",
     )
 
@@ -111,7 +129,10 @@ def concat_with_constant(case: Case) -> None:
     case.save(
         lz.concat([view, lz.full((2, 2), 77, dtype="int16"), view], axis=0),
         np.concatenate([cells, np.full((2, 2), 77, "int16"), cells]),
-        **{"fill_value": 0, "flatness": "L3", "chunks": 2, "placements": 2},
+        fill_value=0,
+        flatness="L3",
+        chunks=2,
+        placements=2,
         about="a gap between sources that reads as a constant",
     )
 
@@ -123,7 +144,10 @@ def stack_of_transpose(case: Case) -> None:
     case.save(
         lz.stack([views[0], views[1].T], axis=1),
         np.stack([one, two.T], axis=1),
-        **{"fill_value": 0, "flatness": "L3", "chunks": 4, "placements": 2},
+        fill_value=0,
+        flatness="L3",
+        chunks=4,
+        placements=2,
         about="a new axis in the middle; the second input is transposed, so its chunks have another axis order",
     )
 
@@ -137,7 +161,10 @@ def overlay_apart(case: Case) -> None:
     case.save(
         lz.overlay((5, 6), [(views[0], (0, 0)), (views[1], (2, 4))], fill_value=-7),
         values,
-        **{"fill_value": -7, "flatness": "L3", "chunks": 2, "placements": 2},
+        fill_value=-7,
+        flatness="L3",
+        chunks=2,
+        placements=2,
         about="boxes declared not to overlap, on a background of -7",
     )
 
@@ -154,7 +181,9 @@ def _overlapping(case: Case, overlap: str) -> None:
     case.save(
         lz.overlay((7, 6), placed, fill_value=-7, overlap=overlap),
         values,
-        **{"fill_value": -7, "flatness": flatness, "chunks": chunks},
+        fill_value=-7,
+        flatness=flatness,
+        chunks=chunks,
         about=f"three boxes of which two overlap in turn; the {overlap} one in the list is seen",
     )
 
@@ -179,7 +208,10 @@ def interleave(case: Case) -> None:
     case.save(
         lz.interleave(views, axis=0),
         values,
-        **{"fill_value": 0, "flatness": "L4", "chunks": 5, "placements": 3},
+        fill_value=0,
+        flatness="L4",
+        chunks=5,
+        placements=3,
         about="an overlay with steps: cells of the inputs alternate along an axis",
     )
 
@@ -192,7 +224,10 @@ def interleave_cut(case: Case) -> None:
     case.save(
         lz.interleave(views, axis=0)[6:0:-1],
         values[6:0:-1],
-        **{"fill_value": 0, "flatness": "L0", "chunks": 6, "placements": 2},
+        fill_value=0,
+        flatness="L0",
+        chunks=6,
+        placements=2,
         about="in chunks of one cell, even a reversed interleave is a list of whole chunks",
     )
 
@@ -203,7 +238,10 @@ def pad(case: Case) -> None:
     case.save(
         lz.pad(case.zarr("a.zarr", cells, (2, 3), fill_value=0), ((1, 0), (0, 2)), value=9),
         np.pad(cells, ((1, 0), (0, 2)), constant_values=9),
-        **{"fill_value": 9, "flatness": "L3", "chunks": 1, "placements": 1},
+        fill_value=9,
+        flatness="L3",
+        chunks=1,
+        placements=1,
         about="a constant around a source that is not its fill value",
     )
 
@@ -217,7 +255,10 @@ def index_of_everything(case: Case) -> None:
     case.save(
         view[6:1:-2, :, ::2],
         stacked[6:1:-2, :, ::2],
-        **{"fill_value": 0, "flatness": "L4", "chunks": 10, "placements": 3},
+        fill_value=0,
+        flatness="L4",
+        chunks=10,
+        placements=3,
         about="one cut through a transposed stack of a concat",
     )
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import numcodecs
 import numpy as np
 import zarr
+
+import lazyzarr as lz
 from corpus.cases import Case, forget_version, ramp, write_json
 from corpus.expected import cells as json_cells
 from corpus.expected import digest
-
-import lazyzarr as lz
-from lazyzarr.document.groups import ArrayMember, GroupMember, ViewMember, encode_group
-from lazyzarr.document.publish import publish
 
 
 def sharded(case: Case) -> None:
@@ -21,12 +19,17 @@ def sharded(case: Case) -> None:
     values[4:8, 0:4] = -5
     view = case.zarr(
         *("a.zarr", values, (2, 2)),
-        **{"shards": (4, 4), "fill_value": -5, "compressors": [zarr.codecs.ZstdCodec(level=1)]},
+        shards=(4, 4),
+        fill_value=-5,
+        compressors=[zarr.codecs.ZstdCodec(level=1)],
     )
     case.save(
         view[1:, ::-1],
         values[1:, ::-1],
-        **{"fill_value": -5, "flatness": "L2", "chunks": 6, "placements": 1},
+        fill_value=-5,
+        flatness="L2",
+        chunks=6,
+        placements=1,
         about="shards of four inner chunks, some of them missing, and one shard that is missing as a whole",
     )
 
@@ -39,7 +42,10 @@ def sharded_index_first(case: Case) -> None:
     case.save(
         view,
         values,
-        **{"fill_value": 0, "flatness": "L0", "chunks": 1, "placements": 1},
+        fill_value=0,
+        flatness="L0",
+        chunks=1,
+        placements=1,
         about="a shard whose index comes first",
     )
 
@@ -55,7 +61,10 @@ def v3_keys(case: Case) -> None:
     case.save(
         lz.stack(views),
         np.stack([values] * 3),
-        **{"fill_value": 0, "flatness": "L0", "chunks": 12, "placements": 3},
+        fill_value=0,
+        flatness="L0",
+        chunks=12,
+        placements=3,
         about="chunk keys 0.1, 0/1 and c.0.1",
     )
 
@@ -65,17 +74,18 @@ def v2(case: Case) -> None:
     values = ramp(5, 4, dtype=">i4")
     view = case.zarr(
         *("a.zarr", values, (2, 4)),
-        **{
-            "zarr_format": 2,
-            "fill_value": 3,
-            "compressors": numcodecs.Zlib(level=0),
-            "filters": [numcodecs.Delta("<i4")],
-        },
+        zarr_format=2,
+        fill_value=3,
+        compressors=numcodecs.Zlib(level=0),
+        filters=[numcodecs.Delta("<i4")],
     )
     case.save(
         view,
         values.astype("int32"),
-        **{"fill_value": 3, "flatness": "L0", "chunks": 3, "placements": 1},
+        fill_value=3,
+        flatness="L0",
+        chunks=3,
+        placements=1,
         about="a Zarr v2 array with a filter and a compressor; chunk keys 0.0",
     )
 
@@ -85,12 +95,18 @@ def v2_fortran(case: Case) -> None:
     values = ramp(4, 3, 2, dtype=">u2")
     view = case.zarr(
         *("a.zarr", values, (2, 3, 2)),
-        **{"zarr_format": 2, "order": "F", "fill_value": 0, "chunk_key_encoding": {"name": "v2", "separator": "/"}},
+        zarr_format=2,
+        order="F",
+        fill_value=0,
+        chunk_key_encoding={"name": "v2", "separator": "/"},
     )
     case.save(
         view[:, 1],
         values.astype("uint16")[:, 1],
-        **{"fill_value": 0, "flatness": "L2", "chunks": 2, "placements": 1},
+        fill_value=0,
+        flatness="L2",
+        chunks=2,
+        placements=1,
         about="a big-endian Zarr v2 array in Fortran order; chunk keys 0/0/0",
     )
 
@@ -105,7 +121,10 @@ def unpinned(case: Case) -> None:
     case.save(
         lz.concat(views, axis=0),
         np.concatenate([values, values]),
-        **{"fill_value": 0, "flatness": "L0", "chunks": 2, "placements": 2},
+        fill_value=0,
+        flatness="L0",
+        chunks=2,
+        placements=2,
         about="a stamp is optional; the second source is pinned by the size and digest of its metadata",
     )
 
@@ -117,7 +136,10 @@ def scalar(case: Case) -> None:
     case.save(
         view,
         values,
-        **{"fill_value": 0, "flatness": "L0", "chunks": 1, "placements": 1},
+        fill_value=0,
+        flatness="L0",
+        chunks=1,
+        placements=1,
         about="an array of rank 0",
     )
 
@@ -129,7 +151,10 @@ def scalar_repeated(case: Case) -> None:
     case.save(
         lz.stack(views).broadcast_to((2, 2)),
         np.broadcast_to(np.array([42, 2], "int16"), (2, 2)),
-        **{"fill_value": 0, "flatness": "L3", "chunks": 2, "placements": 2},
+        fill_value=0,
+        flatness="L3",
+        chunks=2,
+        placements=2,
         about="two arrays of rank 0 as one axis",
     )
 
@@ -141,7 +166,10 @@ def empty_axes(case: Case) -> None:
     case.save(
         lz.concat(views, axis=0),
         some,
-        **{"fill_value": 8, "flatness": "L0", "chunks": 1, "placements": 1},
+        fill_value=8,
+        flatness="L0",
+        chunks=1,
+        placements=1,
         about="an input without cells adds none; the fill value is that of the first input all the same",
     )
 
@@ -151,13 +179,12 @@ def nested_group(case: Case) -> None:
     one, two = ramp(4, 3), ramp(4, 3, start=100)
     views = [case.zarr("a.zarr", one, (2, 3), fill_value=0), case.zarr("b.zarr", two, (2, 3), fill_value=0)]
     members = {
-        "joined": ViewMember(lz.concat(views).ir, dims=("time", "x")),
-        "time": ArrayMember(np.arange(8)),
-        "inner": GroupMember({"flipped": ViewMember(views[1][::-1].ir)}, {"title": "inside"}),
+        "joined": lz.concat(views).rename_dims(["time", "x"]),
+        "time": np.arange(8),
+        "inner": {"flipped": views[1][::-1]},
     }
     target = case.folder / "view.zarr"
-    url = target.absolute().as_uri()
-    publish(target, encode_group(GroupMember(members, {"title": "a group"}), base_url=url))
+    lz.save(members, target, attrs={"title": "a group"})
     for document in sorted(target.rglob("zarr.json")):
         forget_version(document)
     values = {

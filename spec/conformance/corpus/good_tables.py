@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from corpus.cases import Case, NamedConfig, gzip_stored, ramp, tile_table
 
 import lazyzarr as lz
+from corpus.cases import Case, NamedConfig, gzip_stored, ramp, tile_table
 from lazyzarr.ir.layout import Layout, Place, Stamp, StoredArray
 from lazyzarr.ir.nodes import Recode, Tiles
 from lazyzarr.ir.tables import Table
@@ -32,7 +32,10 @@ def refs(case: Case) -> None:
     case.save(
         case.stored(array, [Layout("int32", 0, (2, 3), (LITTLE,))], {"refs": table}),
         values,
-        **{"fill_value": 0, "flatness": "L0", "chunks": 4, "placements": 1},
+        fill_value=0,
+        flatness="L0",
+        chunks=4,
+        placements=1,
         about="byte ranges of a file, pinned by the size of the file",
     )
 
@@ -55,7 +58,10 @@ def refs_variants(case: Case) -> None:
     case.save(
         case.stored(array, layouts, {"refs": table})[::-1],
         values[::-1],
-        **{"fill_value": -4, "flatness": "L3", "chunks": 3, "placements": 1},
+        fill_value=-4,
+        flatness="L3",
+        chunks=3,
+        placements=1,
         about="the first chunk is compressed, the second missing, the third stored as it is",
     )
 
@@ -67,13 +73,20 @@ def refs_places(case: Case) -> None:
         case.raw(f"{number}.bin", b"\xff" * number + values[2 * number : 2 * number + 2].tobytes())
     table = _table("refs", offset=[0, 1, 2], length=[2, 2, 2], place=[0, 1, 2])
     array = StoredArray(
-        **{"layout": 0, "shape": (6,), "location": case.url("0.bin"), "refs": "refs", "stamp": Stamp(size=2)},
+        layout=0,
+        shape=(6,),
+        location=case.url("0.bin"),
+        refs="refs",
+        stamp=Stamp(size=2),
         places=(Place(case.url("1.bin"), Stamp(size=3)), Place(case.url("2.bin"))),
     )
     case.save(
         case.stored(array, [Layout("uint8", 0, (2,), (NamedConfig("bytes"),))], {"refs": table}),
         values,
-        **{"fill_value": 0, "flatness": "L0", "chunks": 3, "placements": 1},
+        fill_value=0,
+        flatness="L0",
+        chunks=3,
+        placements=1,
         about="the chunks of one array lie in three files, as with external storage of HDF5",
     )
 
@@ -90,7 +103,10 @@ def refs_table(case: Case) -> None:
     case.save(
         lz.concat([views[1], views[0]], axis=0),
         np.concatenate([values[400:], values[:400]]),
-        **{"fill_value": 0, "flatness": "L0", "chunks": 600, "placements": 2},
+        fill_value=0,
+        flatness="L0",
+        chunks=600,
+        placements=2,
         about="600 byte ranges in child arrays; two arrays share them, the second begins at row 400",
     )
 
@@ -101,7 +117,10 @@ def values_inline(case: Case) -> None:
     case.save(
         lz.open(values)[:, ::-1],
         values[:, ::-1],
-        **{"fill_value": 0.0, "flatness": "L2", "chunks": 1, "placements": 1},
+        fill_value=0.0,
+        flatness="L2",
+        chunks=1,
+        placements=1,
         about="the cells of an array are in the document",
     )
 
@@ -112,7 +131,10 @@ def values_table(case: Case) -> None:
     case.save(
         lz.open(values)[3:9],
         values[3:9],
-        **{"fill_value": 0, "flatness": "L2", "chunks": 1, "placements": 1},
+        fill_value=0,
+        flatness="L2",
+        chunks=1,
+        placements=1,
         about="the cells of an array are a child array of the view",
     )
 
@@ -123,7 +145,10 @@ def values_text(case: Case) -> None:
     case.save(
         lz.open(values).T,
         values.T,
-        **{"fill_value": "", "flatness": "L0", "chunks": 1, "placements": 1},
+        fill_value="",
+        flatness="L0",
+        chunks=1,
+        placements=1,
         about="an array of text in the document",
     )
 
@@ -151,7 +176,10 @@ def tiles(case: Case) -> None:
     case.save(
         view,
         values,
-        **{"fill_value": 9, "flatness": "L4", "chunks": 7, "placements": 3},
+        fill_value=9,
+        flatness="L4",
+        chunks=7,
+        placements=3,
         about="three arrays placed by a table; gaps read as 9, a missing chunk as the fill value of its array",
     )
 
@@ -168,7 +196,10 @@ def tiles_recoded(case: Case) -> None:
     case.save(
         case.node(Recode(0, 0), [view], layouts=[swapped]),
         expected,
-        **{"fill_value": 9, "flatness": "L4", "chunks": 7, "placements": 3},
+        fill_value=9,
+        flatness="L4",
+        chunks=7,
+        placements=3,
         about="a recode above tiles: every array is read as big-endian, missing chunks as the new fill value",
     )
 
@@ -183,7 +214,10 @@ def tiles_stack(case: Case) -> None:
     case.save(
         case.node(Tiles("tiles", (2, 3, 3), "int16", 0, (0,), 1), layouts=views[0].ir.layouts, tables=[table]),
         values,
-        **{"fill_value": 0, "flatness": "L0", "chunks": 2, "placements": 2},
+        fill_value=0,
+        flatness="L0",
+        chunks=2,
+        placements=2,
         about="tiles with a new axis in the middle; its second cell belongs to no array",
     )
 
@@ -200,7 +234,10 @@ def tiles_table(case: Case) -> None:
     case.save(
         case.node(node, layouts=[Layout("int16", 0, (1, 2), (LITTLE,))], tables=[table, references])[290:10:-20],
         values[290:10:-20],
-        **{"fill_value": 0, "flatness": "L0", "chunks": 14, "placements": 14},
+        fill_value=0,
+        flatness="L0",
+        chunks=14,
+        placements=14,
         about="300 tiles with references in child arrays, read backwards with a step",
     )
 

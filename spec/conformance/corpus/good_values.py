@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from corpus.cases import Case, ramp
 from numpy.typing import ArrayLike
 
 import lazyzarr as lz
+from corpus.cases import Case, ramp
 
 
 def recode_byte_order(case: Case) -> None:
@@ -18,7 +18,10 @@ def recode_byte_order(case: Case) -> None:
     case.save(
         view.recode(codecs=[{"name": "bytes", "configuration": {"endian": "big"}}], fill_value=9),
         values,
-        **{"fill_value": 9, "flatness": "L0", "chunks": 2, "placements": 1},
+        fill_value=9,
+        flatness="L0",
+        chunks=2,
+        placements=1,
         about="the bytes of a source are read as big-endian; its missing chunks read as the new fill value",
     )
 
@@ -35,7 +38,10 @@ def recode_data_type(case: Case) -> None:
     case.save(
         lz.concat(views, axis=0),
         np.concatenate([cells, cells[::-1]]),
-        **{"fill_value": 0.0, "flatness": "L0", "chunks": 4, "placements": 2},
+        fill_value=0.0,
+        flatness="L0",
+        chunks=4,
+        placements=2,
         about="a source that was declared int32 and holds float32",
     )
 
@@ -47,7 +53,10 @@ def cast_widening(case: Case) -> None:
     case.save(
         lz.concat(views, axis=0, promote=True),
         np.concatenate([one.astype("float64"), two]),
-        **{"fill_value": 0.0, "flatness": "L3", "chunks": 2, "placements": 2},
+        fill_value=0.0,
+        flatness="L3",
+        chunks=2,
+        placements=2,
         about="float32 joined with float64",
     )
 
@@ -62,7 +71,10 @@ def cast_roundings(case: Case) -> None:
     case.save(
         lz.stack([view.astype("int8", rounding=mode) for mode in modes]),
         np.stack(values).astype("int8"),
-        **{"fill_value": 0, "flatness": "L3", "chunks": 1, "placements": 5},
+        fill_value=0,
+        flatness="L3",
+        chunks=1,
+        placements=5,
         about="one source cast with " + ", ".join(modes),
     )
 
@@ -74,7 +86,10 @@ def cast_out_of_range(case: Case) -> None:
     case.save(
         lz.stack([view.astype("int8", out_of_range=how) for how in ("clamp", "wrap")]),
         np.stack([np.clip(cells, -128, 127).astype("int8"), cells.astype("int8")]),
-        **{"fill_value": 0, "flatness": "L3", "chunks": 1, "placements": 2},
+        fill_value=0,
+        flatness="L3",
+        chunks=1,
+        placements=2,
         about="int16 cast to int8 with out_of_range clamp and wrap",
     )
 
@@ -91,7 +106,10 @@ def unpack_missing(case: Case) -> None:
     case.save(
         view.T[::-1],
         (values * np.float32(0.5) + np.float32(10)).T[::-1],
-        **{"fill_value": "NaN", "flatness": "L2", "chunks": 4, "placements": 1},
+        fill_value="NaN",
+        flatness="L2",
+        chunks=4,
+        placements=1,
         about="missing chunks and two blank values unpack to NaN, in float32",
     )
 
@@ -103,7 +121,10 @@ def unpack_above_join(case: Case) -> None:
     case.save(
         lz.concat(views, axis=0).unpack(scale_factor=0.1, dtype="float64"),
         np.concatenate(parts).astype("float64") * 0.1,
-        **{"fill_value": 0.0, "flatness": "L0", "chunks": 2, "placements": 2},
+        fill_value=0.0,
+        flatness="L0",
+        chunks=2,
+        placements=2,
         about="one packing for all sources stays flat",
     )
 
@@ -116,7 +137,10 @@ def decode_twice(case: Case) -> None:
     case.save(
         unpacked.astype("int8", rounding="towards-zero"),
         np.trunc(cells.astype("float64") * 0.3).astype("int8"),
-        **{"fill_value": 0, "flatness": "L0", "chunks": 1, "placements": 1},
+        fill_value=0,
+        flatness="L0",
+        chunks=1,
+        placements=1,
         about="a cast of unpacked values: the codec nearer to the bytes comes last in the chain",
     )
 
@@ -128,7 +152,10 @@ def _plain(case: Case, values: ArrayLike, dtype: object, fill_value: object, sto
     case.save(
         view[::-1],
         cells[::-1],
-        **{"fill_value": fill_value, "flatness": "L2", "chunks": chunks, "placements": 1},
+        fill_value=fill_value,
+        flatness="L2",
+        chunks=chunks,
+        placements=1,
         about=f"cells of type {np.dtype(dtype)}, read backwards",
     )
 
@@ -164,7 +191,10 @@ def type_string(case: Case) -> None:
     case.save(
         case.zarr("a.zarr", cells, (2,), fill_value="")[::-2],
         cells[::-2],
-        **{"fill_value": "", "flatness": "L2", "chunks": 3, "placements": 1},
+        fill_value="",
+        flatness="L2",
+        chunks=3,
+        placements=1,
         about="text of variable length",
     )
 
@@ -175,7 +205,10 @@ def nan_payload(case: Case) -> None:
     case.save(
         lz.full((3,), odd[()], dtype="float32"),
         np.full((3,), odd),
-        **{"fill_value": "0x7fc00abc", "flatness": "L0", "chunks": 0, "placements": 0},
+        fill_value="0x7fc00abc",
+        flatness="L0",
+        chunks=0,
+        placements=0,
         about="the payload of a NaN is kept",
     )
 

@@ -1,0 +1,149 @@
+"""The command line: verbs, exit codes, errors as blocks of text."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import jsonschema
+import pytest
+import zarr
+from typer.testing import CliRunner, Result
+
+import lazyzarr as lz
+from lazyzarr.cli.verbs import app
+from tests.display.views import stored
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    view = lz.concat([stored(tmp_path, "a", (6, 40), (3, 20)), stored(tmp_path, "b", (6, 40), (6, 40))])
+    lz.save(view.rename_dims(["time", "x"]).with_attrs({"units": "K"}), tmp_path / "v.zarr")
+    return tmp_path / "v.zarr"
+
+
+def test_info_prints_the_repr_and_the_reasons(saved: Path) -> None:
+    result = run("info", saved)
+    assert result.exit_code == 0
+    view = lz.open(saved)
+    assert f"<lazyzarr.View (time: 12, x: 40) int16  {view.flatness}  960 B>" in result.output
+    assert all(reason in result.output for reason in view.why_not_flat())
+    assert "units: K" in result.output
+
+
+def test_info_as_json(saved: Path) -> None:
+    result = run("info", saved, "--json")
+    found = json.loads(result.output)
+    assert (found["kind"], found["shape"], found["class"], found["stored_arrays"]) == (
+        "view",
+        [12, 40],
+        lz.open(saved).flatness,
+        2,
+    )
+
+
+def test_info_of_a_group(saved: Path) -> None:
+    zarr.open_group(str(saved.parent), mode="a")
+    assert set(json.loads(run("info", saved.parent, "--json").output)["members"]) >= {"a", "b"}
+
+
+@pytest.mark.parametrize("stage", ["built", "optimized", "placements", "manifest", "located", "plan"])
+def test_explain_prints_each_stage(saved: Path, stage: str) -> None:
+    result = run("explain", saved, "--stage", stage)
+    assert result.exit_code == 0
+    assert result.output.strip()
+
+
+def test_explain_writes_a_page(saved: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    result = run("explain", saved, "--trace", "--html", page)
+    assert result.exit_code == 0
+    assert "fired" in result.output
+    root = ElementTree.fromstring(page.read_text().removeprefix("<!DOCTYPE html>\n"))
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}svg"))) == 2
+
+
+def test_check_passes_and_fails(saved: Path) -> None:
+    assert run("check", saved, "--all", "--deep").exit_code == 0
+    (saved.parent / "a" / "c" / "0" / "0").write_bytes(b"no chunk")
+    result = run("check", saved, "--all")
+    assert result.exit_code == 1
+    assert "[chunk-decode]" in result.output
+    assert "4 of 5 chunks decoded" in result.output
+
+
+def test_check_of_a_group_checks_every_member(saved: Path) -> None:
+    zarr.open_group(str(saved.parent), mode="a")
+    result = run("check", saved.parent, "--sample", "2")
+    assert result.exit_code == 0
+    assert {line.partition(":")[0] for line in result.output.splitlines()} == {"a", "b", "v.zarr"}
+
+
+def test_errors_are_one_block_without_traceback(tmp_path: Path) -> None:
+    result = run("info", tmp_path / "nothing")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("[source-missing]")
+    assert "Traceback" not in result.stderr
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_debug_shows_the_error_itself(tmp_path: Path) -> None:
+    result = run("--debug", "info", tmp_path / "nothing")
+    assert isinstance(result.exception, lz.SourceMissing)
+
+
+def test_outside_locations_need_allow(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "near").mkdir()
+    target = tmp_path / "near" / "v.zarr"
+    lz.save(stored(tmp_path / "far", "a", (6, 40), (3, 20)), target)
+    refused = run("check", target, "--all")
+    assert refused.exit_code in (1, 2)
+    assert "[access-denied]" in refused.output
+    assert run("check", target, "--all", "--allow", tmp_path / "far").exit_code == 0
+
+
+def test_unknown_stage_and_missing_variable_are_refused(saved: Path) -> None:
+    result = run("explain", saved, "--stage", "magic")
+    assert (result.exit_code, "[index-syntax]" in result.stderr) == (2, True)
+    assert run("explain", saved, "--variable", "x").exit_code == 2
+
+
+def test_schema_is_a_json_schema(saved: Path) -> None:
+    schema = json.loads(run("schema").output)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    document = json.loads((saved / "zarr.json").read_text())["attributes"]["lazyzarr"]
+    jsonschema.Draft202012Validator(schema).validate(document)
+
+
+@pytest.mark.parametrize("verb", ["demo", "info", "explain", "check", "schema"])
+def test_help_has_an_example(verb: str) -> None:
+    result = run(verb, "--help")
+    assert result.exit_code == 0
+    assert "Example: lazyzarr " + verb in result.output
+
+
+def test_exit_codes_are_in_the_help() -> None:
+    assert "Exit codes" in run("--help").output
+
+
+def test_as_a_process(saved: Path) -> None:
+    command = [sys.executable, "-m", "lazyzarr", "info", str(saved), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["shape"] == [12, 40]
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_the_extra_there_is_one_line(missing: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; import lazyzarr.cli; lazyzarr.cli.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "lazyzarr[cli]" in done.stderr
