@@ -14,9 +14,10 @@ from lazyzarr.combine import block, broadcast_to, concat, interleave, overlay, p
 from lazyzarr.document.decode import DEFAULT_LIMITS
 from lazyzarr.document.limits import Limits
 from lazyzarr.group import Group
+from lazyzarr.leaves import full
 from lazyzarr.opening import Opening, Packing
 from lazyzarr.saving import save
-from lazyzarr.view import View, full
+from lazyzarr.view import View
 
 
 def open(

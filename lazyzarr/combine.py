@@ -18,9 +18,10 @@ from lazyzarr.algebra.selection import normalize_axis
 from lazyzarr.errors import CombineError, ShapeError
 from lazyzarr.ir import data_type as types
 from lazyzarr.ir.nodes import Concat, OverlapRule, Overlay, Stack
+from lazyzarr.leaves import full
 from lazyzarr.read import Reader
 from lazyzarr.tiling import MANY, tiled
-from lazyzarr.view import View, full
+from lazyzarr.view import View
 
 MEANING = ("units", "calendar", "scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned")
 """Attributes that say what a number means: views that differ in one of them are not joined."""

@@ -24,8 +24,9 @@ from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json, NamedConfig, Place, StoredArray
 from lazyzarr.ir.nodes import Decode, Fill, Overlay
 from lazyzarr.ir.tables import Table
+from lazyzarr.leaves import source
 from lazyzarr.read import Reader
-from lazyzarr.view import View, source
+from lazyzarr.view import View
 
 Packing = Literal["auto", "raw"]
 

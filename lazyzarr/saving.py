@@ -63,6 +63,10 @@ def save(
     ...     lz.open(f"{folder}/v.zarr").read().tolist()
     [[7, 7, 7], [7, 7, 7]]
     """
+    if not isinstance(views, View | Mapping):
+        raise SaveUnsupported(
+            f"save of a {type(views).__name__}; views and mappings of views and arrays are saved; open or name it first"
+        )
     session = Session(storage_options)
     store = _zarr_store(target)
     url = from_user(target) if store is None else session.add_store(store).rstrip("/")

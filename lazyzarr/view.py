@@ -12,24 +12,27 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-import msgspec
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from lazyzarr import casting
 from lazyzarr.access.url import shown
-from lazyzarr.algebra.selection import Selection, basic, gather_indices, normalize_axis, orthogonal
-from lazyzarr.algebra.span import Span, compose, from_slice, whole
+from lazyzarr.algebra.selection import basic
+from lazyzarr.algebra.span import Span
 from lazyzarr.display.flat import flatness_of, glance
 from lazyzarr.display.html import view_html
 from lazyzarr.display.text import view_text
-from lazyzarr.errors import AxisError, SelectionError, ShapeError, ViewSchemaError
+from lazyzarr.errors import ShapeError
 from lazyzarr.ir import data_type as types
 from lazyzarr.ir import fill
-from lazyzarr.ir.graph import Graph, GraphBuilder
-from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
-from lazyzarr.ir.nodes import Broadcast, Decode, Fill, Index, Node, Recode, Source, Take, Tiles, Transpose
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.layout import NamedConfig, StoredArray
+from lazyzarr.ir.nodes import Node
 from lazyzarr.ir.schema import Schema, infer, infer_node
-from lazyzarr.ir.tables import Table
+from lazyzarr.operations import axes as axis_operations
+from lazyzarr.operations import recoding, selecting
+from lazyzarr.operations.indexers import Orthogonal, Pointwise
+from lazyzarr.operations.linking import flat_graph
 from lazyzarr.read import Reader
 from lazyzarr.stages import Stage, explain, render_problems
 
@@ -43,7 +46,7 @@ ARRAY_FUNCTIONS: dict[Any, ArrayFunction] = {}
 """NumPy functions that give views when called on views; filled by `lazyzarr.numpy_protocol`."""
 
 
-class View:
+class View(NDArrayOperatorsMixin):
     """An array whose cells are stored elsewhere, or nowhere yet.
 
     Views are made by `lazyzarr.open`, `lazyzarr.full`, the functions of `lazyzarr.combine` and the methods
@@ -160,7 +163,7 @@ class View:
     def ir(self) -> Graph:
         """The view as a flat graph: what is stored, optimized, lowered and read."""
         if self._graph is None:
-            self._graph = self._inputs[0].ir.then(self._node) if isinstance(self._node, Index) else _flat(self)
+            self._graph = flat_graph(self)
         return self._graph
 
     def graph(self) -> networkx.DiGraph[int]:
@@ -204,17 +207,17 @@ class View:
     # -- selecting ------------------------------------------------------------------------------------
 
     def __getitem__(self, key: Any) -> View:
-        return self._selected(basic(key, self.shape))
+        return selecting.selected(self, basic(key, self.shape))
 
     @property
-    def oindex(self) -> _Orthogonal:
+    def oindex(self) -> Orthogonal:
         """Orthogonal selection: ``v.oindex[[3, 1], :, [0, 2]]`` takes the outer product."""
-        return _Orthogonal(self)
+        return Orthogonal(self)
 
     @property
-    def vindex(self) -> _Pointwise:
+    def vindex(self) -> Pointwise:
         """Pointwise selection: ``v.vindex[[0, 1], [2, 3]]`` reads the points and returns them at once."""
-        return _Pointwise(self)
+        return Pointwise(self)
 
     def take(self, indices: Any, axis: int | None = None) -> View:
         """Cells at ``indices`` along an axis, as ``np.take``; rank 1 indices, or one integer.
@@ -224,39 +227,10 @@ class View:
         SelectionError
             ``index-bounds``, or ``index-syntax`` without an axis on an array of rank other than 1.
         """
-        if axis is None:
-            if self.ndim != 1:
-                raise SelectionError(
-                    f"take without axis flattens; the view has rank {self.ndim}; give axis=, or read it first"
-                )
-            axis = 0
-        number = normalize_axis(axis, self.ndim)
-        if np.ndim(indices) == 0:
-            return self[(slice(None),) * number + (indices,)]
-        found = gather_indices(indices, self.shape[number], axis=number)
-        axes = tuple(whole(n) for n in self.shape)
-        return self._selected(Selection(axes, ((number, found),), None, ()))
-
-    def _selected(self, selection: Selection) -> View:
-        view = self._indexed(selection.axes)
-        for axis, indices in selection.gathers:
-            table = Table({"indices": indices.astype(np.int64)})
-            view = view._derived(
-                Take(0, axis, table.name), own=Graph((), tables={table.name: table}), dims=view.dims
-            )
-        if selection.order is not None:
-            view = view.transpose(selection.order)
-        return view.expand_dims(selection.new_axes) if selection.new_axes else view
+        return selecting.take(self, indices, axis)
 
     def _indexed(self, axes: Sequence[Span | int]) -> View:
-        if all(isinstance(a, Span) and a == whole(n) for a, n in zip(axes, self.shape, strict=True)):
-            return self
-        dims = None if self.dims is None else [d for d, a in zip(self.dims, axes, strict=True) if isinstance(a, Span)]
-        if isinstance(self._node, Index):  # the composition of two basic selections is one
-            rest = iter(axes)
-            composed = tuple(a if isinstance(a, int) else _composed(a, next(rest)) for a in self._node.axes)
-            return self._inputs[0]._derived(Index(0, composed), dims=dims, attrs=self.attrs)
-        return self._derived(Index(0, tuple(axes)), dims=dims)
+        return selecting.indexed(self, axes)
 
     # -- axes -----------------------------------------------------------------------------------------
 
@@ -269,17 +243,7 @@ class View:
             When the axes are no permutation.
         """
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], SupportsIndex) else axes
-        if order is None or (not axes and order == ()):
-            order = range(self.ndim)[::-1]
-        numbers = tuple(normalize_axis(axis, self.ndim) for axis in order)
-        if sorted(numbers) != list(range(self.ndim)):
-            raise AxisError(
-                f"transpose to axes {tuple(order)}; the view has rank {self.ndim}; name every axis once"
-            )
-        if numbers == tuple(range(self.ndim)):
-            return self
-        dims = None if self.dims is None else [self.dims[k] for k in numbers]
-        return self._derived(Transpose(0, numbers), dims=dims)
+        return axis_operations.transpose(self, order if axes else None)
 
     @property
     def T(self) -> View:
@@ -288,10 +252,7 @@ class View:
 
     def flip(self, axis: int | Iterable[int] | None = None) -> View:
         """Cells in reverse order along one axis, several, or all (None), as ``np.flip``."""
-        numbers = set(range(self.ndim) if axis is None else _axes(axis, self.ndim))
-        return self._indexed(
-            [from_slice(slice(None, None, -1), n) if k in numbers else whole(n) for k, n in enumerate(self.shape)]
-        )
+        return self._indexed(axis_operations.flipped(self, axis))
 
     def squeeze(self, axis: int | Iterable[int] | None = None) -> View:
         """Without axes of length 1, as ``np.squeeze``.
@@ -301,25 +262,11 @@ class View:
         ShapeError
             When a named axis has another length.
         """
-        single = [k for k, n in enumerate(self.shape) if n == 1]
-        numbers = single if axis is None else list(_axes(axis, self.ndim))
-        wrong = [k for k in numbers if self.shape[k] != 1]
-        if wrong:
-            raise ShapeError(f"squeeze of axis {wrong[0]}; it has length {self.shape[wrong[0]]}; only length 1 can go")
-        return self._indexed([0 if k in numbers else whole(n) for k, n in enumerate(self.shape)])
+        return self._indexed(axis_operations.squeezed(self, axis))
 
     def expand_dims(self, axis: int | Iterable[int]) -> View:
         """New axes of length 1 at the given positions of the result, as ``np.expand_dims``."""
-        count = 1 if isinstance(axis, SupportsIndex) else len(tuple(axis))  # type: ignore[arg-type]
-        new = sorted(_axes(axis, self.ndim + count))
-        old = [k for k in range(self.ndim + count) if k not in new]
-        shape = [1] * (self.ndim + count)
-        dims: list[str | None] = [None] * (self.ndim + count)
-        for k, n in zip(old, self.shape, strict=True):
-            shape[k] = n
-        for k, name in zip(old, self.dims or (), strict=False):
-            dims[k] = name
-        return self._derived(Broadcast(0, tuple(shape), tuple(old)), dims=dims if self.dims is not None else None)
+        return axis_operations.expand_dims(self, axis)
 
     def broadcast_to(self, shape: Sequence[int] | int) -> View:
         """Repeated to a shape without storing a cell twice, as ``np.broadcast_to``.
@@ -329,18 +276,7 @@ class View:
         ShapeError
             When NumPy could not broadcast.
         """
-        target = (shape,) if isinstance(shape, SupportsIndex) else tuple(shape)
-        to = tuple(int(n) for n in target)
-        extra = len(to) - self.ndim
-        fits = extra >= 0 and all(n in (1, m) for n, m in zip(self.shape, to[max(extra, 0) :], strict=False))
-        if not fits or any(n < 0 for n in to):
-            raise ShapeError(
-                f"broadcast of shape {self.shape} to {to}; an axis of length 1 can be repeated, others must be equal"
-            )
-        if to == self.shape:
-            return self
-        dims = None if self.dims is None else [*[None] * extra, *self.dims]
-        return self._derived(Broadcast(0, to, tuple(range(extra, len(to)))), dims=dims)
+        return axis_operations.broadcast_to(self, shape)
 
     def rename_dims(self, names: Mapping[str, str] | Sequence[str | None]) -> View:
         """Other dimension names: a mapping from old to new, or one name per axis.
@@ -350,16 +286,7 @@ class View:
         AxisError
             When an old name is not there or the number of names is not the rank.
         """
-        if isinstance(names, Mapping):
-            missing = [name for name in names if name not in (self.dims or ())]
-            if missing:
-                raise AxisError(f"rename of dimension {missing[0]!r}; the view has {self.dims}; give one of these")
-            new = [names.get(d, d) if d is not None else None for d in self.dims or ()]
-        else:
-            new = list(names)
-        if len(new) != self.ndim:
-            raise AxisError(f"rename to {new}; the view has rank {self.ndim}; give one name per axis")
-        return self._same(dims=new, attrs=self.attrs)
+        return self._same(dims=axis_operations.renamed(self, names), attrs=self.attrs)
 
     def with_attrs(self, attrs: Mapping[str, Any]) -> View:
         """The same cells with these attributes instead."""
@@ -401,7 +328,7 @@ class View:
         if target == self.data_type:
             return self
         codec = casting.cast_codec(self.data_type, target, rounding, out_of_range)
-        return self._decoded([codec], target)
+        return recoding.decoded(self, [codec], target)
 
     def unpack(
         self,
@@ -416,7 +343,8 @@ class View:
         Computed in ``dtype``, multiply first, as the CF conventions say.
         """
         target = types.from_numpy(np.dtype(dtype))
-        return self._decoded([casting.unpack_codec(self.data_type, target, scale_factor, add_offset, fill_values)], target)
+        codec = casting.unpack_codec(self.data_type, target, scale_factor, add_offset, fill_values)
+        return recoding.decoded(self, [codec], target)
 
     def recode(
         self,
@@ -432,32 +360,7 @@ class View:
         ViewSchemaError
             ``graph-type`` when the view is not a stored array as it was opened.
         """
-        if not isinstance(self._node, Source | Tiles | Recode):
-            raise ViewSchemaError(
-                "recode of a view that is not a stored array; only stored bytes have codecs; recode before slicing or joining",
-                reason="graph-type",
-            )
-        old = self._layout()
-        new_type = old.data_type if data_type is None else casting.data_type_of(data_type)
-        new_fill = old.fill_value if fill_value is None else fill.to_json(fill_value, new_type)
-        if fill_value is None and new_type != old.data_type:
-            new_fill = fill.zero(new_type)
-        chain = old.codecs if codecs is None else tuple(casting.codec_of(c) for c in codecs)
-        layout = msgspec.structs.replace(old, data_type=new_type, fill_value=new_fill, codecs=chain)
-        source = self._inputs[0] if isinstance(self._node, Recode) else self
-        return source._derived(Recode(0, 0), own=Graph((), layouts=[layout]), dims=self.dims, attrs=self.attrs)
-
-    def _layout(self) -> Layout:
-        if isinstance(self._node, Source):
-            return self._own.layouts[self._own.arrays[self._node.array].layout]
-        if isinstance(self._node, Recode):
-            return self._own.layouts[self._node.layout]
-        assert isinstance(self._node, Tiles)
-        return self._own.layouts[self._node.layouts[0]]
-
-    def _decoded(self, codecs: Sequence[NamedConfig], target: types.DataType) -> View:
-        value = casting.decoded_fill(self._schema, codecs, target)
-        return self._derived(Decode(0, tuple(codecs), target, value), dims=self.dims)
+        return recoding.recoded(self, codecs, data_type, fill_value)
 
     # -- reading --------------------------------------------------------------------------------------
 
@@ -517,9 +420,6 @@ class View:
     def __hash__(self) -> int:
         return hash(self.token())
 
-    def __eq__(self, other: object) -> bool:  # identity of meaning, so that views can be keys
-        return isinstance(other, View) and (self is other or self.token() == other.token())
-
     def token(self) -> str:
         """A name of the view that is the same in every process: the digest of its graph."""
         return self.ir.digest()
@@ -554,87 +454,8 @@ class View:
         )
 
 
-class _Orthogonal:
-    def __init__(self, view: View) -> None:
-        self._view = view
-
-    def __getitem__(self, key: Any) -> View:
-        return self._view._selected(orthogonal(key, self._view.shape))
-
-
-class _Pointwise:
-    def __init__(self, view: View) -> None:
-        self._view = view
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        return self._view.reader.read_points(self._view.ir, key)
-
-
-def source(
-    array: StoredArray,
-    layouts: Sequence[Layout],
-    *,
-    reader: Reader,
-    tables: Mapping[str, Table] | None = None,
-    dims: Sequence[str | None] | None = None,
-    attrs: Mapping[str, Any] | None = None,
-) -> View:
-    """View of one stored array; ``array.layout`` is a position in ``layouts``."""
-    own = Graph((), layouts=layouts, arrays=[array], tables=tables)
-    return View(Source(0), own=own, reader=reader, dims=dims, attrs=attrs)
-
-
-def full(shape: Sequence[int] | int, value: Any, *, dtype: Any = None) -> View:
-    """A constant view, as ``np.full``; it is stored as its value.
-
-    Examples
-    --------
-    >>> full((2, 2), 3, dtype="uint8").read().tolist()
-    [[3, 3], [3, 3]]
-    """
-    numpy_type = np.asarray(value).dtype if dtype is None else np.dtype(dtype)
-    data_type = types.from_numpy(numpy_type)
-    lengths = (shape,) if isinstance(shape, SupportsIndex) else tuple(shape)
-    if any(int(n) < 0 for n in lengths):
-        raise ShapeError(f"full of shape {lengths}; lengths are at least 0")
-    return View(Fill(tuple(int(n) for n in lengths), data_type, casting.exact_fill(value, data_type)), reader=Reader())
-
-
 def _restored(graph: Graph, reader: Reader, dims: Any, attrs: Any) -> View:
     return View(None, graph=graph, reader=reader, dims=dims, attrs=attrs)
-
-
-def _flat(view: View) -> Graph:
-    """Flat graph of linked views: depth first with an explicit stack, every shared view once."""
-    build = GraphBuilder()
-    at: dict[int, int] = {}
-    stack = [view]
-    while stack:
-        current = stack[-1]
-        if id(current) in at:
-            stack.pop()
-            continue
-        if current._graph is not None:
-            at[id(current)] = build.graph_of(current._graph)
-            continue
-        waiting = [child for child in current._inputs if id(child) not in at]
-        if waiting:
-            stack.extend(reversed(waiting))
-            continue
-        assert current._node is not None
-        at[id(current)] = build.adopt(current._node, [at[id(child)] for child in current._inputs], current._own)
-    return build.build(at[id(view)])
-
-
-def _composed(outer: Span, inner: Span | int) -> Span | int:
-    return outer.start + outer.step * inner if isinstance(inner, int) else compose(outer, inner)
-
-
-def _axes(axis: Any, rank: int) -> tuple[int, ...]:
-    numbers = tuple(normalize_axis(a, rank) for a in ((axis,) if isinstance(axis, SupportsIndex) else tuple(axis)))
-    if len(set(numbers)) != len(numbers):
-        raise AxisError(f"axes {axis} name an axis twice; name each once")
-    return numbers
 
 
 def _valued(arguments: Any) -> Any:
@@ -646,6 +467,3 @@ def _valued(arguments: Any) -> Any:
     if isinstance(arguments, dict):
         return {key: _valued(value) for key, value in arguments.items()}
     return arguments
-
-
-__all__ = ["View", "full", "source"]

@@ -77,6 +77,6 @@ def changed(url: str, what: tuple[str, ...]) -> SourceChanged:
     """The error for an object that is not the one that was referenced."""
     return SourceChanged(
         f"the object is not the one that was referenced: {', '.join(what)}; what it holds now is not what the "
-        "view describes; refresh the view, or read with verify_stamps=False if you accept the change",
+        "view describes; refresh the view, or open with verify=False if you accept the change",
         where=shown(url),
     )

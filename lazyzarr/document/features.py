@@ -76,10 +76,11 @@ def _names(codecs: Iterable[NamedConfig]) -> Iterator[str]:
     for codec in codecs:
         if codec.name.startswith(OWN_CODECS):
             yield codec.name
-        for entry in cast(list[Any], codec.configuration.get("codecs") or []):
+        inner: Any = codec.configuration.get("codecs")
+        for entry in cast(list[Any], inner) if isinstance(inner, list) else ():
             # A codec inside another; whether it is well formed is found out where the chain is compiled.
             try:
-                inner = msgspec.convert(entry, NamedConfig)
+                found = msgspec.convert(entry, NamedConfig)
             except msgspec.ValidationError:
                 continue
-            yield from _names([inner])
+            yield from _names([found])

@@ -29,7 +29,7 @@ from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json
 
 _NAME = re.compile(r"(?!\.|__)[^/\\\x00-\x1f]{1,255}")
-_RESERVED = ("zarr.json", "c", FOLDER)
+_RESERVED = ("zarr.json", FOLDER)
 
 
 class ViewMember(Struct, frozen=True):

@@ -239,12 +239,13 @@ def _values(array: StoredArray, layout: Layout, table: Table, where: str) -> Ite
         yield Problem("table-invalid", where, "a table of values has the one column values")
         return
     column = table["values"]
-    if column.shape != array.shape or column.dtype != to_numpy(layout.data_type):
+    shape = array.shape or (1,)  # a column has rows, so one cell stands for rank 0
+    if column.shape != shape or column.dtype != to_numpy(layout.data_type):
         yield Problem(
             "table-invalid",
             where,
             f"the column values is {column.dtype} {list(column.shape)}, the array is "
-            f"{to_numpy(layout.data_type)} {list(array.shape)}",
+            f"{to_numpy(layout.data_type)} {list(shape)}",
         )
 
 

@@ -77,6 +77,18 @@ def _layout_problems(lowered: Lowered, found: Fragments) -> list[Problem]:
                     len(distinct),
                 )
             )
+    graph = lowered.sources.graph
+    plain = np.unique(found.source[found.source < len(graph.arrays)]).tolist()
+    mixed = sum(bool(graph.arrays[k].variants) for k in plain)
+    if mixed:
+        problems.append(
+            Problem(
+                "L3",
+                f"{_many(mixed, 'array')} with chunks that skip some of their filters",
+                "rewrite the file with one filter chain, or read it as a view",
+                mixed,
+            )
+        )
     orders = np.unique(np.where(found.axis == UNFED, np.int16(32767), found.axis), axis=0)
     if len(orders) > 1:
         problems.append(
@@ -111,7 +123,8 @@ def _window_problems(lowered: Lowered, found: Fragments) -> list[Problem]:
     rows, columns = np.nonzero(running)
     axes = found.axis[rows, columns]
     at_end[rows, columns] = into_stop[rows, axes] == np.array(lowered.schema.shape, np.int64)[axes]
-    part = running & ((found.start > 0) | ((found.count < lengths) & ~at_end)) & (found.step == 1)
+    ahead = (found.step == 1) | (found.count == 1)
+    part = running & ahead & ((found.start > 0) | ((found.count < lengths) & ~at_end))
     cropped = part.any(axis=1)
     for rows_of, what, remedy in (
         (held, "one cell of a longer chunk", "keep the axis, or store with chunk length 1 on it"),
@@ -141,7 +154,7 @@ def _constant_problems(lowered: Lowered) -> list[Problem]:
     return [
         Problem(
             "L3",
-            f"{len(other)} constants that are not the fill value, such as {min(other).decode()}",
+            f"{_many(len(other), 'constant')} other than the fill value, such as {min(other).decode()}",
             "use the fill value of the sources, or materialize the constant",
             len(other),
         )
@@ -182,6 +195,10 @@ def _chunk_lengths(lowered: Lowered, found: Fragments) -> np.ndarray:
         shape = lowered.layouts[number].chunk_shape
         lengths[number, : len(shape)] = shape
     return lengths[found.layout]
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _place(found: Fragments, row: int) -> str:

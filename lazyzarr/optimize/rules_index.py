@@ -1,4 +1,4 @@
-"""Laws of basic selection: an index goes inwards through everything but decodes and sources.
+"""Laws of basic selection: an index goes inwards through everything but sources, and their decodes.
 
 Owns the rules whose outer node is an index. Each says what ``f(x)[s]`` is with the index inside ``f``. Going
 through a join leaves out the inputs that the index does not meet. Refuses to look at values.
@@ -10,10 +10,11 @@ import bisect
 import math
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from lazyzarr.algebra.span import Span, canonical, compose, within
-from lazyzarr.ir.nodes import Broadcast, Concat, Fill, Index, Overlay, Stack, Take, Transpose
+from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Fill, Index, Overlay, Stack, Take, Transpose
 from lazyzarr.optimize.making import (
     broadcasted,
     constant,
@@ -58,6 +59,14 @@ def index_of_index(site: Site, node: Index, inner: Index) -> int | None:
 def index_of_fill(site: Site, node: Index, inner: Fill) -> int | None:
     """fill(shape)[s] = fill(shape of s)"""
     return constant(site, site.schema())
+
+
+@rule(Index, Decode)
+def index_of_decode(site: Site, node: Index, inner: Decode) -> int | None:
+    """decode(x)[s] = decode(x[s]), where x has joins: the index may leave few inputs to decode"""
+    if not site.weight(inner.input).joins:
+        return None
+    return site.make(msgspec.structs.replace(inner, input=indexed(site, inner.input, node.axes)))
 
 
 @rule(Index, Take)
@@ -223,6 +232,6 @@ def _common(span: Span, origin: int, step: int, count: int) -> tuple[int, int, S
 
 
 RULES = (
-    *(index_of_everything, index_of_nothing, index_of_index, index_of_fill, index_of_take),
+    *(index_of_everything, index_of_nothing, index_of_index, index_of_fill, index_of_decode, index_of_take),
     *(index_of_transpose, index_of_broadcast, index_of_concat, index_of_stack, index_of_overlay),
 )

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from lazyzarr.algebra.span import canonical
-from lazyzarr.ir.nodes import Broadcast, Concat, Fill, Stack, Take, Transpose
+from lazyzarr.ir.nodes import Broadcast, Concat, Fill, Overlay, Stack, Take, Transpose
 from lazyzarr.optimize.making import broadcasted, constant, indexed, with_entry
 from lazyzarr.optimize.rule import rule
 from lazyzarr.optimize.site import Site
@@ -122,7 +122,19 @@ def take_along_stack(site: Site, node: Take, inner: Stack) -> int | None:
     return site.make(Stack(tuple(inner.inputs[k] for k in indices), inner.axis))
 
 
+@rule(Take, Overlay)
+def take_across_overlay(site: Site, node: Take, inner: Overlay) -> int | None:
+    """take(overlay(x0 at o0, ..), t, a) = overlay(take(x0, t, a) at o0, ..), where all xi are as long as the view in a"""
+    axis, length = node.axis, inner.shape[node.axis]
+    if any(site.schema(x).shape[axis] != length for x in inner.inputs) or not site.may_copy(node.input):
+        return None
+    taken = tuple(site.make(Take(x, axis, node.indices)) for x in inner.inputs)
+    shape = site.schema().shape
+    return site.make(Overlay(taken, inner.origins, shape, inner.fill_value, inner.overlap, inner.steps))
+
+
 RULES = (
     *(take_of_nothing, take_in_steps, take_of_take, take_of_fill, take_of_transpose, take_of_broadcast),
     *(take_across_concat, take_along_concat, take_across_stack, take_along_stack),
+    take_across_overlay,
 )

@@ -53,7 +53,7 @@ def decode_of_fill(site: Site, node: Decode, inner: Fill) -> int | None:
 @rule(Decode, Index, Take, Transpose, Broadcast, keeps_fill=False)
 def decode_of_view(site: Site, node: Decode, inner: Index | Take | Transpose | Broadcast) -> int | None:
     """decode(f(x)) = f(decode(x)), for f an index, take, transpose or broadcast"""
-    if isinstance(inner, Index | Take) and site.is_join(inner.input):
+    if isinstance(inner, Index) and site.weight(inner.input).joins:
         return None  # the index goes first: it may leave few inputs to decode
     x = _decode(site, node, inner.input)
     return None if x is None else site.make(msgspec.structs.replace(inner, input=x))

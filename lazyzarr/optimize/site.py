@@ -18,7 +18,7 @@ from lazyzarr.ir.graph import Graph, GraphBuilder
 from lazyzarr.ir.nodes import Concat, Node, Overlay, Stack, Take, inputs_of
 from lazyzarr.ir.schema import Schema, infer, infer_node
 from lazyzarr.ir.tables import Table
-from lazyzarr.optimize.measure import JOINS, LEAVES, Weight, weigh
+from lazyzarr.optimize.measure import LEAVES, Weight, weigh
 
 SMALL = 1024
 """Nodes that the users of a shared join may have for themselves, all copies together, instead of sharing it."""
@@ -88,10 +88,6 @@ class Site:
     def weight(self, position: int) -> Weight:
         """Weight of the tree below a position."""
         return self._weights[self.latest(position)]
-
-    def is_join(self, position: int) -> bool:
-        """Whether the node at a position has several inputs by its kind."""
-        return isinstance(self.node(position), JOINS)
 
     def users(self, position: int) -> int:
         """How many inputs of nodes of the view are this node."""

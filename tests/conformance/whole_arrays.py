@@ -23,7 +23,7 @@ class WholeArrays:
 
     def __call__(self, array: StoredArray, layout: Layout) -> np.ndarray:
         if array.values is not None:
-            return np.asarray(self.graph.tables[array.values]["values"][...])
+            return np.asarray(self.graph.tables[array.values]["values"][...]).reshape(array.shape)
         grid = [range(-(-n // c)) for n, c in zip(array.shape, layout.chunk_shape, strict=True)]
         out = fill.full(array.shape, layout.fill_value, layout.data_type)
         for row, coords in enumerate(itertools.product(*grid)):

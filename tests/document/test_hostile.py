@@ -78,6 +78,7 @@ def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 
 (TABLE,) = joined().tables
+SHARDS = {"name": "sharding_indexed", "configuration": {"chunk_shape": [2, 5], "codecs": True, "index_codecs": 1}}
 G = "$.attributes.lazyzarr.graph"
 CASES: list[tuple[str, Callable[[dict[str, Any]], None], type[ViewError], str, str]] = [
     ("joined", put("version", 2), UnsupportedFeature, "document-version", "$.attributes.lazyzarr.version"),
@@ -127,6 +128,7 @@ CASES: list[tuple[str, Callable[[dict[str, Any]], None], type[ViewError], str, s
     ("joined", put("graph/layouts/0/chunk_shape", [4]), ViewSchemaError, "graph-shape", f"{G}.arrays[0]"),
     ("joined", put("graph/layouts/0/codecs", []), ViewSchemaError, "codec-invalid", f"{G}.layouts[0].codecs"),
     ("joined", put("graph/layouts/0/codecs/1/name", "pickle"), UnsupportedFeature, "codec-unknown", f"{G}.layouts[0]"),
+    ("joined", put("graph/layouts/0/codecs", [SHARDS]), ViewSchemaError, "codec-invalid", f"{G}.layouts[0].codecs"),
     ("joined", put("graph/layouts/0/data_type", "int17"), ViewSchemaError, "type-unknown", f"{G}.layouts[0]"),
     ("joined", put("graph/layouts/0/fill_value", 40000), ViewSchemaError, "fill-invalid", f"{G}.layouts[0]"),
     (

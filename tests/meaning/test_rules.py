@@ -96,7 +96,7 @@ def fired() -> Counter[str]:
     counts: Counter[str] = Counter()
 
     @settings(max_examples=DRAWS, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-    @given(graphs())
+    @given(graphs(depth=3))
     def collect(drawn: Drawn) -> None:
         steps: list[Step] = []
         optimize(drawn.graph, observer=steps.append)

@@ -14,7 +14,7 @@ from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
 from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Fill, Index, Node, Overlay, Source, Take, Transpose
 from lazyzarr.ir.schema import infer
 from lazyzarr.ir.tables import Table
-from lazyzarr.optimize import is_normal, optimize
+from lazyzarr.optimize import Step, is_normal, optimize
 
 LAYOUT = Layout("int16", 0, (4, 6), (NamedConfig("bytes", {"endian": "little"}),))
 
@@ -188,6 +188,16 @@ def test_wide_concats(top: Node, most: int) -> None:
     made = optimize(graph)
     assert len(made.nodes) <= most
     assert infer(made)[-1].shape == infer(graph)[-1].shape
+
+
+def test_a_selection_of_a_decoded_concat_leaves_few_inputs_to_decode() -> None:
+    cast = Decode(0, (NamedConfig("cast_value", {"data_type": "int16"}),), "int32", 0)
+    graph = chain([cast, Transpose(0, (1, 0)), Index(0, (whole(6), Span(3997, 1, 6)))], 2000)
+    steps: list[Step] = []
+    made = optimize(graph, observer=steps.append)
+    assert len(steps) < 20
+    assert len(made.nodes) == 3 * 4 + 1 - 1
+    optimized(graph)
 
 
 def test_a_shared_wide_concat_is_cut_where_that_is_cheap() -> None:

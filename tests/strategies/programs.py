@@ -72,7 +72,7 @@ class Program:
         key = tuple(
             slice(self.integer(0, n // 2), self.integer(n // 2, n), self.pick([1, 1, 2])) for n in self.array.shape
         )
-        return self.view[key], self.array[key]
+        return self.view[key], self.array[(*key, ...)]
 
     def like(self, axis: int | None = None) -> tuple[Any, np.ndarray]:
         """Something of the same shape, but for the length along an axis."""
@@ -90,7 +90,7 @@ class Program:
         if axis is None:
             return view, array
         cut = (slice(None),) * (axis % array.ndim) + (slice(self.integer(0, array.shape[axis]), None),)
-        return view[cut], array[cut]
+        return view[cut], array[(*cut, ...)]
 
     def integer(self, low: int, high: int) -> int:
         return self.draw(st.integers(low, max(low, high)))

@@ -223,7 +223,7 @@ def _in_blobs(
 
 def _in_memory(number: int, name: str, shape: tuple[int, ...]) -> Stored:
     cells = distinct(name, shape, number)
-    table = Table({"values": cells})
+    table = Table({"values": cells if shape else cells.reshape(1)})
     data_type = from_numpy(DTYPES[name])
     layout = Layout(
         data_type=data_type,

@@ -24,7 +24,7 @@ def _codecs(name: str, codecs: list[Any], reason: str = "codec-invalid", where: 
 
 
 def _type(name: str, data_type: Any) -> Bad:
-    return _layout(name, "data_type", data_type, "UnsupportedFeature", "type-unknown", LAYOUT)
+    return _layout(name, "data_type", data_type, "ViewSchemaError", "type-unknown", None)
 
 
 def _fill(name: str, data_type: str, value: Any) -> Bad:
@@ -119,17 +119,7 @@ CASES = (
     _codecs("codec-member-unknown", [{**LITTLE, "mode": "fast"}], "document-member", f"{CODECS}[0]"),
     _codecs(
         "codec-shards-that-do-not-divide",
-        [
-            {
-                "name": "sharding_indexed",
-                "configuration": {
-                    "chunk_shape": [2, 2],
-                    "codecs": [LITTLE],
-                    "index_codecs": [LITTLE],
-                    "index_location": "end",
-                },
-            }
-        ],
+        [{"name": "sharding_indexed", "configuration": {**SHARDS, "chunk_shape": [2, 2]}}],
     ),
     _codecs("codec-shards-without-codecs", [{"name": "sharding_indexed", "configuration": {**SHARDS, "codecs": True}}]),
     Bad(

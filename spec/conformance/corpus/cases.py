@@ -66,8 +66,7 @@ class Case:
         text = document.read_bytes()
         stamp = Stamp(size=len(text), digest=f"sha256:{hashlib.sha256(text).hexdigest()}") if pin else None
         array = msgspec.structs.replace(view.ir.arrays[0], stamp=stamp)
-        layout = msgspec.structs.replace(view.ir.layouts[0], metadata=document.name)
-        return source(array, [layout], reader=view.reader, dims=view.dims, attrs=view.attrs)
+        return source(array, view.ir.layouts, reader=view.reader, dims=view.dims, attrs=view.attrs)
 
     def raw(self, name: str, content: bytes) -> None:
         """A binary file."""
@@ -111,7 +110,7 @@ class Case:
         chunks
             Stored or missing chunks of which some cell is seen.
         placements
-            Boxes of sources; left out where it depends on how boxes are cut.
+            Boxes of sources; left out where it depends on how boxes or gathers are cut.
         dims, attributes
             Dimension names and the user's attributes.
         about

@@ -158,7 +158,6 @@ def take(case: Case) -> None:
         fill_value=0,
         flatness="L2",
         chunks=6,
-        placements=1,
         about="a gather in any order with repeats; the indices are in the document",
     )
 
@@ -173,7 +172,6 @@ def take_table(case: Case) -> None:
         fill_value=0,
         flatness="L2",
         chunks=4,
-        placements=1,
         about="the indices of a gather are a child array of the view",
     )
 
@@ -187,7 +185,6 @@ def orthogonal(case: Case) -> None:
         fill_value=0,
         flatness="L2",
         chunks=6,
-        placements=1,
         about="gathers along two axes are an outer product",
     )
 
@@ -202,7 +199,6 @@ def everything_in_a_row(case: Case) -> None:
         fill_value=0,
         flatness="L2",
         chunks=6,
-        placements=1,
         about="index, transpose, take, index and broadcast above each other",
     )
 

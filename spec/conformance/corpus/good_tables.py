@@ -139,6 +139,19 @@ def values_table(case: Case) -> None:
     )
 
 
+def values_scalar(case: Case) -> None:
+    """One cell of rank 0 kept in the document."""
+    case.save(
+        lz.open(np.array(-3, "int8")),
+        np.array(-3, "int8"),
+        fill_value=0,
+        flatness="L0",
+        chunks=1,
+        placements=1,
+        about="an array of rank 0 whose cell is in the document",
+    )
+
+
 def values_text(case: Case) -> None:
     """Text kept in the document."""
     values = np.array([["a", "ö"], ["", "long text"]], np.dtypes.StringDType())
@@ -243,6 +256,6 @@ def tiles_table(case: Case) -> None:
 
 
 CASES = (
-    *(refs, refs_variants, refs_places, refs_table, values_inline, values_table, values_text),
+    *(refs, refs_variants, refs_places, refs_table, values_inline, values_table, values_scalar, values_text),
     *(tiles, tiles_recoded, tiles_stack, tiles_table),
 )

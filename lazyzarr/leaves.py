@@ -1,0 +1,53 @@
+"""Views that start somewhere: a stored array, or a constant.
+
+Owns the leaves that other modules make views from. Refuses to open anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from lazyzarr import casting
+from lazyzarr.errors import ShapeError
+from lazyzarr.ir import data_type as types
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.layout import Layout, StoredArray
+from lazyzarr.ir.nodes import Fill, Source
+from lazyzarr.ir.tables import Table
+from lazyzarr.read import Reader
+from lazyzarr.view import View
+
+
+def source(
+    array: StoredArray,
+    layouts: Sequence[Layout],
+    *,
+    reader: Reader,
+    tables: Mapping[str, Table] | None = None,
+    dims: Sequence[str | None] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> View:
+    """View of one stored array; ``array.layout`` is a position in ``layouts``."""
+    own = Graph((), layouts=layouts, arrays=[array], tables=tables)
+    return View(Source(0), own=own, reader=reader, dims=dims, attrs=attrs)
+
+
+def full(shape: Sequence[int] | int, value: Any, *, dtype: Any = None) -> View:
+    """A constant view, as ``np.full``; it is stored as its value.
+
+    Examples
+    --------
+    >>> full((2, 2), 3, dtype="uint8").read().tolist()
+    [[3, 3], [3, 3]]
+    """
+    numpy_type = np.asarray(value).dtype if dtype is None else np.dtype(dtype)
+    data_type = types.from_numpy(numpy_type)
+    lengths = (shape,) if isinstance(shape, SupportsIndex) else tuple(shape)
+    if any(int(n) < 0 for n in lengths):
+        raise ShapeError(f"full of shape {lengths}; lengths are at least 0")
+    return View(Fill(tuple(int(n) for n in lengths), data_type, casting.exact_fill(value, data_type)), reader=Reader())
+
+

@@ -1,0 +1,39 @@
+"""Linked views to one flat graph.
+
+Owns the order of nodes: depth first, every shared view once. Refuses recursion: chains of thousands of operations
+are flat loops.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lazyzarr.ir.graph import Graph, GraphBuilder
+from lazyzarr.ir.nodes import Index
+
+if TYPE_CHECKING:
+    from lazyzarr.view import View
+
+
+def flat_graph(view: View) -> Graph:
+    """The graph whose last node is the view."""
+    if isinstance(view._node, Index):
+        return view._inputs[0].ir.then(view._node)
+    build = GraphBuilder()
+    at: dict[int, int] = {}
+    stack = [view]
+    while stack:
+        current = stack[-1]
+        if id(current) in at:
+            stack.pop()
+            continue
+        if current._graph is not None:
+            at[id(current)] = build.graph_of(current._graph)
+            continue
+        waiting = [child for child in current._inputs if id(child) not in at]
+        if waiting:
+            stack.extend(reversed(waiting))
+            continue
+        assert current._node is not None
+        at[id(current)] = build.adopt(current._node, [at[id(child)] for child in current._inputs], current._own)
+    return build.build(at[id(view)])

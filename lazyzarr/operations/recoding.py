@@ -1,0 +1,56 @@
+"""Other readings of stored bytes and of values: recode and decode nodes.
+
+Owns which views can be recoded. Refuses to recode anything but a stored array as it was opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lazyzarr import casting
+from lazyzarr.errors import ViewSchemaError
+from lazyzarr.ir import fill
+from lazyzarr.ir.data_type import DataType
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.layout import Layout, NamedConfig
+from lazyzarr.ir.nodes import Decode, Recode, Source, Tiles
+
+if TYPE_CHECKING:
+    from lazyzarr.view import View
+
+
+def recoded(view: View, codecs: Sequence[Mapping[str, Any] | str] | None, data_type: Any, fill_value: Any) -> View:
+    """The stored bytes below read with another layout."""
+    old = _layout(view)
+    new_type = old.data_type if data_type is None else casting.data_type_of(data_type)
+    if fill_value is not None:
+        value = casting.exact_fill(fill_value, new_type)
+    else:
+        value = old.fill_value if new_type == old.data_type else fill.zero(new_type)
+    chain = old.codecs if codecs is None else tuple(casting.codec_of(c) for c in codecs)
+    layout = msgspec.structs.replace(old, data_type=new_type, fill_value=value, codecs=chain)
+    source = view._inputs[0] if isinstance(view._node, Recode) else view
+    return source._derived(Recode(0, 0), own=Graph((), layouts=[layout]), dims=view.dims, attrs=view.attrs)
+
+
+def decoded(view: View, codecs: Sequence[NamedConfig], target: DataType) -> View:
+    """The values decoded cell by cell."""
+    value = casting.decoded_fill(view.schema, codecs, target)
+    return view._derived(Decode(0, tuple(codecs), target, value), dims=view.dims)
+
+
+def _layout(view: View) -> Layout:
+    own, node = view._own, view._node
+    if isinstance(node, Source) and own.arrays[node.array].values is None:
+        return own.layouts[own.arrays[node.array].layout]
+    if isinstance(node, Recode):
+        return own.layouts[node.layout]
+    if isinstance(node, Tiles):
+        return own.layouts[node.layouts[0]]
+    raise ViewSchemaError(
+        "recode of a view that is not a stored array; only stored bytes have codecs; recode before slicing or joining",
+        reason="graph-type",
+    )
