@@ -19,6 +19,7 @@ from lazyzarr.errors import CombineError, ShapeError
 from lazyzarr.ir import data_type as types
 from lazyzarr.ir.nodes import Concat, OverlapRule, Overlay, Stack
 from lazyzarr.leaves import full
+from lazyzarr.operations.linking import place_of
 from lazyzarr.read import Reader
 from lazyzarr.tiling import MANY, tiled
 from lazyzarr.view import View
@@ -377,7 +378,7 @@ def _text(value: Any) -> str:
 
 
 def _named(number: int, view: View) -> str:
-    place = view.place()
+    place = place_of(view)
     return f"input {number}" + (f' ("{place}")' if place else "")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import from_user, to_path
+from lazyzarr.display.flat import glance
 from lazyzarr.document.encode import EncodedView, encode
 from lazyzarr.document.groups import ArrayMember, GroupMember, Member, ViewMember, encode_group
 from lazyzarr.document.plain_array import Content
@@ -93,7 +94,9 @@ def encoded(view: View, url: str, attrs: Mapping[str, Any] | None = None) -> Enc
 
 def _view(view: View, attrs: Mapping[str, Any] | None = None) -> ViewMember:
     _check_savable(view)
-    return ViewMember(view.ir, view.dims, view.attrs if attrs is None else attrs, view.advised_grid())
+    advised = glance(view.ir)  # views of very many arrays are saved without
+    grid = None if advised is None else advised.chunk_shape
+    return ViewMember(view.ir, view.dims, view.attrs if attrs is None else attrs, grid)
 
 
 def _group(members: Mapping[str, Any], attrs: Mapping[str, Any]) -> GroupMember:

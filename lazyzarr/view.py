@@ -16,10 +16,9 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from lazyzarr import casting
-from lazyzarr.access.url import shown
 from lazyzarr.algebra.selection import basic
 from lazyzarr.algebra.span import Span
-from lazyzarr.display.flat import flatness_of, glance
+from lazyzarr.display.flat import flatness_of
 from lazyzarr.display.html import view_html
 from lazyzarr.display.text import view_text
 from lazyzarr.errors import ShapeError
@@ -41,8 +40,7 @@ if TYPE_CHECKING:
 
 _NOTHING_OWNED = Graph(())
 
-ArrayFunction = Callable[..., Any]
-ARRAY_FUNCTIONS: dict[Any, ArrayFunction] = {}
+ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """NumPy functions that give views when called on views; filled by `lazyzarr.numpy_protocol`."""
 
 
@@ -150,11 +148,6 @@ class View(NDArrayOperatorsMixin):
         """Whether any Zarr v3 reader could read the view over a store of byte ranges (L0)."""
         return self.flatness == "L0"
 
-    def advised_grid(self) -> tuple[int, ...] | None:
-        """`chunks` where finding them is cheap; views of very many arrays are saved without."""
-        found = glance(self.ir)
-        return None if found is None else found.chunk_shape
-
     def sources(self) -> list[StoredArray]:
         """The stored arrays below the view, in the order of the graph."""
         return self.reader.stored_arrays(self.ir)
@@ -195,14 +188,6 @@ class View(NDArrayOperatorsMixin):
     def why_not_flat(self) -> list[str]:
         """Every reason why the class is not L0, each with its remedy; empty when it is."""
         return render_problems(flatness_of(self.ir))
-
-    def place(self) -> str:
-        """Where the cells come from, for messages: the location of the first stored array, or ""."""
-        view = self
-        while view._inputs:
-            view = view._inputs[0]
-        arrays = view._own.arrays or (view._graph.arrays if view._graph is not None else ())
-        return shown(arrays[0].location or "") if arrays else ""
 
     # -- selecting ------------------------------------------------------------------------------------
 
@@ -410,9 +395,6 @@ class View(NDArrayOperatorsMixin):
 
     def __bool__(self) -> bool:
         return bool(self.read())
-
-    def __int__(self) -> int:
-        return int(self.read())
 
     def __float__(self) -> float:
         return float(self.read())

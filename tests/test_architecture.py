@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("read", "formats", "document", "display"),
     (
         *("casting", "combine", "group", "hdf5_views", "numpy_protocol", "opening", "saving", "stages"),
-        *("tiling", "topology", "view", "api", "checking"),
+        *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
     ),
     ("cli", "demo"),
     ("__main__",),
@@ -135,7 +135,9 @@ def test_imports_go_downward() -> None:
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
-    graph = networkx.DiGraph((found.module, found.target) for found in imports() if found.target in modules())
+    # a type-only import does nothing when the module is loaded: operations name the view they are methods of
+    running = [found for found in imports() if found.target in modules() and not found.typing]
+    graph = networkx.DiGraph((found.module, found.target) for found in running)
     assert list(networkx.simple_cycles(graph)) == []
 
 

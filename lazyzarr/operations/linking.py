@@ -1,6 +1,6 @@
 """Linked views to one flat graph.
 
-Owns the order of nodes: depth first, every shared view once. Refuses recursion: chains of thousands of operations
+Owns the order of nodes: depth first, every shared view once; and where a view comes from, for messages. Refuses recursion: chains of thousands of operations
 are flat loops.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lazyzarr.access.url import shown
 from lazyzarr.ir.graph import Graph, GraphBuilder
 from lazyzarr.ir.nodes import Index
 
@@ -37,3 +38,11 @@ def flat_graph(view: View) -> Graph:
         assert current._node is not None
         at[id(current)] = build.adopt(current._node, [at[id(child)] for child in current._inputs], current._own)
     return build.build(at[id(view)])
+
+
+def place_of(view: View) -> str:
+    """Where the cells come from: the location of the first stored array, or ""."""
+    while view._inputs:
+        view = view._inputs[0]
+    arrays = view._own.arrays or (view._graph.arrays if view._graph is not None else ())
+    return shown(arrays[0].location or "") if arrays else ""

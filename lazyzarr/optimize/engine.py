@@ -9,8 +9,8 @@
 The normal form has, from the sources outwards, ``source < decode < index, take < transpose, broadcast < concat, stack,
 overlay``, which is a list of placements; only joins that are shared and large keep what stands on them outside.
 
-The engine distrusts its rules: after each rewrite the schema is compared and the measure (`lazyzarr.optimize.measure`)
-must be lower. Refuses recursion: all loops have their own stacks, so long chains are as good as short ones.
+The engine distrusts its rules: after each rewrite shape and data type are compared (the fill value of a join is only
+that of its first input, which may be left out), and the measure (`lazyzarr.optimize.measure`) must be lower. Refuses recursion: all loops have their own stacks, so long chains are as good as short ones.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lazyzarr.errors import ViewSchemaError
-from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.nodes import Concat, Node
-from lazyzarr.ir.schema import Schema
 from lazyzarr.optimize import rules_axes, rules_index, rules_join, rules_take, rules_value
 from lazyzarr.optimize.measure import is_lower
 from lazyzarr.optimize.rule import Rule
@@ -126,8 +124,9 @@ def _fire(site: Site, rule: Rule, position: int, observer: Observer | None) -> i
         return None
     made = site.latest(made)
     before, after = site.weight(position), site.weight(made)
-    if not _same(site.schema(position), site.schema(made), rule):
-        raise RuleError(f"{rule.name} changed the schema of {phrase(site, position)} to {site.schema(made)}")
+    schemas = site.schema(position), site.schema(made)
+    if schemas[0].shape != schemas[1].shape or schemas[0].data_type != schemas[1].data_type:
+        raise RuleError(f"{rule.name} changed the schema of {phrase(site, position)} to {schemas[1]}")
     if not is_lower(after, before):
         raise RuleError(f"{rule.name} did not lower {before} of {phrase(site, position)}: {after}")
     if observer is not None:
@@ -135,14 +134,6 @@ def _fire(site: Site, rule: Rule, position: int, observer: Observer | None) -> i
         observer(Step(rule.name, position, *texts, before.measure, after.measure))
     site.replace(position, made)
     return made
-
-
-def _same(before: Schema, after: Schema, rule: Rule) -> bool:
-    if before.shape != after.shape or before.data_type != after.data_type:
-        return False
-    if not rule.keeps_fill or before.fill_value == after.fill_value:
-        return True
-    return fill.same(before.fill_value, after.fill_value, before.data_type)
 
 
 class _Engine:

@@ -27,8 +27,6 @@ class Rule(Struct, frozen=True):
     inner: tuple[type[Node], ...]
     """Kinds of its input; empty: any, the law does not look at it."""
     law: Callable[..., int | None]
-    keeps_fill: bool
-    """Whether the fill value stays that of the first input; False: the first input may be left out."""
     outermost: bool
     """Whether the engine waits for the outermost of nested nodes of this kind, to rewrite all at once."""
 
@@ -48,20 +46,16 @@ class Rule(Struct, frozen=True):
 
 
 @overload
-def rule[A: Node](
-    outer: type[A], *, keeps_fill: bool = True, outermost: bool = False
-) -> Callable[[Callable[[Site, A], int | None]], Rule]: ...
+def rule[A: Node](outer: type[A], *, outermost: bool = False) -> Callable[[Callable[[Site, A], int | None]], Rule]: ...
 
 
 @overload
 def rule[A: Node, B: Node](
-    outer: type[A], first: type[B], /, *inner: type[B], keeps_fill: bool = True, outermost: bool = False
+    outer: type[A], first: type[B], /, *inner: type[B], outermost: bool = False
 ) -> Callable[[Callable[[Site, A, B], int | None]], Rule]: ...
 
 
-def rule(
-    outer: type[Node], *inner: type[Node], keeps_fill: bool = True, outermost: bool = False
-) -> Callable[[Callable[..., int | None]], Rule]:
+def rule(outer: type[Node], *inner: type[Node], outermost: bool = False) -> Callable[[Callable[..., int | None]], Rule]:
     """Make a law of a function ``(site, node, input of the node) -> position or None``.
 
     Without kinds of an input the function is ``(site, node) -> position or None``. The parameters are fields of
@@ -80,6 +74,6 @@ def rule(
 
     def law(function: Callable[..., int | None]) -> Rule:
         equation = (function.__doc__ or "").strip().splitlines()[0]
-        return Rule(function.__name__, equation, outer, inner, function, keeps_fill, outermost)
+        return Rule(function.__name__, equation, outer, inner, function, outermost)
 
     return law

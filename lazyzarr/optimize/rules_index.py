@@ -104,7 +104,7 @@ def index_of_broadcast(site: Site, node: Index, inner: Broadcast) -> int | None:
     return broadcasted(site, indexed(site, inner.input, tuple(axes)), site.schema().shape, to)
 
 
-@rule(Index, Concat, keeps_fill=False)
+@rule(Index, Concat)
 def index_of_concat(site: Site, node: Index, inner: Concat) -> int | None:
     """concat(x0, x1, ..)[s] = concat(x0[s0], x1[s1], ..) of the inputs that s meets"""
     axis, key, ends = inner.axis, node.axes[inner.axis], site.ends(node.input)
@@ -119,7 +119,7 @@ def index_of_concat(site: Site, node: Index, inner: Concat) -> int | None:
     return inputs[0] if len(inputs) == 1 else site.make(Concat(inputs, kept_before(node.axes, axis)))
 
 
-@rule(Index, Stack, keeps_fill=False)
+@rule(Index, Stack)
 def index_of_stack(site: Site, node: Index, inner: Stack) -> int | None:
     """stack(x0, x1, ..)[s] = stack(x0[s'], x1[s'], ..) of the inputs that s picks"""
     key, rest = node.axes[inner.axis], without(node.axes, inner.axis)

@@ -35,7 +35,7 @@ def concat_of_concat(site: Site, node: Concat) -> int | None:
     return site.make(Concat(tuple(flat), node.axis)) if nested else None
 
 
-@rule(Concat, keeps_fill=False)
+@rule(Concat)
 def concat_of_empty(site: Site, node: Concat) -> int | None:
     """concat(.., x of length 0, .., a) = concat(.., a)"""
     solid = tuple(x for x in node.inputs if site.schema(x).shape[node.axis])
@@ -115,7 +115,7 @@ def overlay_of_hidden(site: Site, node: Overlay) -> int | None:
     return site.make(Overlay(inputs, origins, node.shape, node.fill_value, node.overlap, steps))
 
 
-@rule(Overlay, keeps_fill=False)
+@rule(Overlay)
 def overlay_of_one(site: Site, node: Overlay) -> int | None:
     """overlay(x at 0) = x, where x is as large as the overlay"""
     x, *others = node.inputs

@@ -89,7 +89,7 @@ def take_across_concat(site: Site, node: Take, inner: Concat) -> int | None:
     return site.make(Concat(taken, inner.axis))
 
 
-@rule(Take, Concat, keeps_fill=False)
+@rule(Take, Concat)
 def take_along_concat(site: Site, node: Take, inner: Concat) -> int | None:
     """take(concat(x0, x1, .., a), t, a) = take(xi, t - start of xi, a), where all of t is in one xi"""
     indices, ends = site.indices(node), site.ends(node.input)
@@ -111,7 +111,7 @@ def take_across_stack(site: Site, node: Take, inner: Stack) -> int | None:
     return site.make(Stack(tuple(site.make(Take(x, axis, node.indices)) for x in inner.inputs), inner.axis))
 
 
-@rule(Take, Stack, keeps_fill=False)
+@rule(Take, Stack)
 def take_along_stack(site: Site, node: Take, inner: Stack) -> int | None:
     """take(stack(x0, x1, .., a), t, a) = stack(xi for i in t, a), where no i is there twice"""
     if node.axis != inner.axis or not site.may_copy(node.input):
@@ -129,8 +129,9 @@ def take_across_overlay(site: Site, node: Take, inner: Overlay) -> int | None:
     if any(site.schema(x).shape[axis] != length for x in inner.inputs) or not site.may_copy(node.input):
         return None
     taken = tuple(site.make(Take(x, axis, node.indices)) for x in inner.inputs)
-    shape = site.schema().shape
-    return site.make(Overlay(taken, inner.origins, shape, inner.fill_value, inner.overlap, inner.steps))
+    origins = tuple(with_entry(origin, axis, 0) for origin in inner.origins)
+    steps = inner.steps and tuple(with_entry(step, axis, 1) for step in inner.steps)
+    return site.make(Overlay(taken, origins, site.schema().shape, inner.fill_value, inner.overlap, steps))
 
 
 RULES = (

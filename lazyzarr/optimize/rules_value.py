@@ -36,21 +36,21 @@ from lazyzarr.optimize.site import Site
 _text = msgspec.json.Encoder().encode
 
 
-@rule(Decode, Decode, keeps_fill=False)
+@rule(Decode, Decode)
 def decode_of_decode(site: Site, node: Decode, inner: Decode) -> int | None:
     """decode(decode(x, c), d) = decode(x, d + c), codecs being in encoding order"""
     codecs = (*node.codecs, *inner.codecs)
     return _decode(site, Decode(inner.input, codecs, node.data_type, node.fill_value), inner.input)
 
 
-@rule(Decode, Fill, keeps_fill=False)
+@rule(Decode, Fill)
 def decode_of_fill(site: Site, node: Decode, inner: Fill) -> int | None:
     """decode(fill(c)) = fill(decoded c)"""
     value = _decoded(inner.value, inner.data_type, node)
     return None if value is None else site.make(Fill(inner.shape, node.data_type, value))
 
 
-@rule(Decode, Index, Take, Transpose, Broadcast, keeps_fill=False)
+@rule(Decode, Index, Take, Transpose, Broadcast)
 def decode_of_view(site: Site, node: Decode, inner: Index | Take | Transpose | Broadcast) -> int | None:
     """decode(f(x)) = f(decode(x)), for f an index, take, transpose or broadcast"""
     if isinstance(inner, Index) and site.weight(inner.input).joins:
@@ -59,7 +59,7 @@ def decode_of_view(site: Site, node: Decode, inner: Index | Take | Transpose | B
     return None if x is None else site.make(msgspec.structs.replace(inner, input=x))
 
 
-@rule(Decode, Concat, Stack, keeps_fill=False)
+@rule(Decode, Concat, Stack)
 def decode_of_join(site: Site, node: Decode, inner: Concat | Stack) -> int | None:
     """decode(join(x0, x1, ..)) = join(decode(x0), decode(x1), ..), for a concat or a stack"""
     if not site.may_copy(node.input):
@@ -68,7 +68,7 @@ def decode_of_join(site: Site, node: Decode, inner: Concat | Stack) -> int | Non
     return None if inputs is None else site.make(msgspec.structs.replace(inner, inputs=inputs))
 
 
-@rule(Decode, Overlay, keeps_fill=False)
+@rule(Decode, Overlay)
 def decode_of_overlay(site: Site, node: Decode, inner: Overlay) -> int | None:
     """decode(overlay(x0 at o0, ..; c)) = overlay(decode(x0) at o0, ..; decoded c)"""
     if not site.may_copy(node.input):

@@ -51,7 +51,7 @@ def test_optimizing_twice_is_optimizing_once(drawn: Drawn) -> None:
 def test_each_step_lowers_the_measure(drawn: Drawn) -> None:
     steps: list[Step] = []
     optimized = optimize(drawn.graph, observer=steps.append)
-    assert all(step.after < step.before for step in steps)
+    assert all(step.measure_after < step.measure_before for step in steps)
     assert {step.rule for step in steps} <= {rule.name for rule in RULES}
     assert (optimized is drawn.graph) == (not steps)
 

@@ -161,6 +161,10 @@ class _Drawing:
 
     def _take(self, shape: Shape, dtype: str, depth: int) -> int:
         axis = self._int(0, len(shape) - 1)
+        if 3 <= shape[axis] <= 4 and self._int(0, 2) == 2:  # inputs of a stack in another order
+            length = shape[axis] + self._int(0, 1)
+            child = self._stacked(_with(shape, axis, length), axis, dtype, depth - 1)
+            return self._taken(child, axis, length, shape[axis], distinct=True)
         length = self._int(1, shape[axis] + 2)
         child = self.node(_with(shape, axis, length), dtype, depth - 1)
         return self._taken(child, axis, length, shape[axis])
@@ -185,9 +189,14 @@ class _Drawing:
         return self.builder.node(Concat(tuple(parts), axis))
 
     def _stack(self, shape: Shape, dtype: str, depth: int) -> int:
-        axis = self._pick([k for k, n in enumerate(shape) if 1 <= n <= 3])
+        return self._stacked(shape, self._pick([k for k, n in enumerate(shape) if 1 <= n <= 3]), dtype, depth)
+
+    def _stacked(self, shape: Shape, axis: int, dtype: str, depth: int) -> int:
         rest = shape[:axis] + shape[axis + 1 :]
-        parts = tuple(self.node(rest, dtype, depth - 1) for _ in range(shape[axis]))
+        if self._int(0, 3) == 3:
+            parts = (self.node(rest, dtype, depth - 1),) * shape[axis]
+        else:
+            parts = tuple(self.node(rest, dtype, depth - 1) for _ in range(shape[axis]))
         return self.builder.node(Stack(parts, axis))
 
     def _overlay(self, shape: Shape, dtype: str, depth: int) -> int:
@@ -277,9 +286,13 @@ class _Drawing:
             have = _with(have, axis, wanted)
         return position
 
-    def _taken(self, position: int, axis: int, length: int, count: int) -> int:
-        indices = self.draw(st.lists(st.integers(0, length - 1), min_size=count, max_size=count))
-        if self._int(0, 1):
+    def _taken(self, position: int, axis: int, length: int, count: int, *, distinct: bool = False) -> int:
+        how = 2 if distinct else self._int(0, 2)
+        if how == 2 and count <= length:
+            indices = self.draw(st.permutations(range(length)))[:count]
+        else:
+            indices = self.draw(st.lists(st.integers(0, length - 1), min_size=count, max_size=count))
+        if how == 1:
             indices.sort()
         table = Table({"indices": np.array(indices, np.int64)})
         return self.builder.node(Take(position, axis, self.builder.table(table)))

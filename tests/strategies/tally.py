@@ -13,6 +13,7 @@ FLOORS = {"ci": 2_000, "nightly": 50_000}
 """Profile -> graphs that a whole run compares at least."""
 
 
-def many() -> settings:
-    """Settings of a law about whole graphs: four times the examples of the profile."""
-    return settings(max_examples=4 * settings().max_examples)
+def many(profile: str | None = None) -> settings:
+    """Settings of a law about whole graphs: four times the examples of the profile, by default the one in use."""
+    chosen = settings() if profile is None else settings.get_profile(profile)
+    return settings(max_examples=4 * chosen.max_examples)

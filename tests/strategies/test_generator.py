@@ -20,6 +20,7 @@ from lazyzarr.ir.validate import validate
 from tests.strategies.cells import DTYPES, distinct, same_cells
 from tests.strategies.graphs import Drawn, graphs
 from tests.strategies.stored import Stored, pool
+from tests.strategies.tally import FLOORS, many
 from tests.strategies.writing import FAMILIES
 
 DRAWS = 1_000
@@ -134,6 +135,12 @@ def test_graphs_have_every_case(case: str) -> None:
 @given(graphs())
 def test_every_graph_drawn_is_valid(drawn: Drawn) -> None:
     validate(drawn.graph)
+
+
+def test_a_run_compares_enough_graphs() -> None:
+    """Four laws compare `many` graphs each: lowering twice, optimizing, reading; programs come on top."""
+    for profile, floor in FLOORS.items():
+        assert 4 * many(profile).max_examples >= floor
 
 
 def test_the_pool_has_every_codec_family_with_every_kind_of_array() -> None:

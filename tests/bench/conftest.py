@@ -1,0 +1,3 @@
+"""Benchmarks are run by hand, not collected."""
+
+collect_ignore_glob = ["*.py"]
