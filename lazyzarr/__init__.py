@@ -8,23 +8,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
-_API = (
-    *("Group", "Limits", "View", "block", "broadcast_to", "concat", "full", "interleave"),
-    *("open", "overlay", "pad", "save", "stack"),
-)
-_ERRORS = (
-    *("AccessDenied", "AxisError", "CastError", "ChunkChecksumError", "ChunkDecodeError", "ChunkError"),
-    *("ChunkTooLarge", "CombineError", "ExtraMissing", "LazyZarrError", "NotFlat", "ReadCancelled", "SaveConflict"),
-    *("SaveError", "SaveUnsupported", "SelectionError", "ShapeError", "SourceChanged", "SourceDenied", "SourceError"),
-    *("SourceMissing", "SourceProtocolError", "SourceUnavailable", "UnsupportedFeature", "ViewError"),
-    *("ViewLimitError", "ViewSchemaError", "ViewSyntaxError"),
-)
-_HOME = {**dict.fromkeys(_API, "lazyzarr.api"), **dict.fromkeys(_ERRORS, "lazyzarr.errors")}
-
-__all__ = [*_API, *_ERRORS, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
-
 if TYPE_CHECKING:
     from lazyzarr.api import (
         Group,
@@ -41,12 +24,109 @@ if TYPE_CHECKING:
         save,
         stack,
     )
+    from lazyzarr.errors import (
+        AccessDenied,
+        AxisError,
+        CastError,
+        ChunkChecksumError,
+        ChunkDecodeError,
+        ChunkError,
+        ChunkTooLarge,
+        CombineError,
+        ExtraMissing,
+        LazyZarrError,
+        NotFlat,
+        ReadCancelled,
+        SaveConflict,
+        SaveError,
+        SaveUnsupported,
+        SelectionError,
+        ShapeError,
+        SourceChanged,
+        SourceDenied,
+        SourceError,
+        SourceMissing,
+        SourceProtocolError,
+        SourceUnavailable,
+        UnsupportedFeature,
+        ValuesNeeded,
+        ViewError,
+        ViewLimitError,
+        ViewSchemaError,
+        ViewSyntaxError,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AccessDenied",
+    "AxisError",
+    "CastError",
+    "ChunkChecksumError",
+    "ChunkDecodeError",
+    "ChunkError",
+    "ChunkTooLarge",
+    "CombineError",
+    "ExtraMissing",
+    "Group",
+    "LazyZarrError",
+    "Limits",
+    "NotFlat",
+    "ReadCancelled",
+    "SaveConflict",
+    "SaveError",
+    "SaveUnsupported",
+    "SelectionError",
+    "ShapeError",
+    "SourceChanged",
+    "SourceDenied",
+    "SourceError",
+    "SourceMissing",
+    "SourceProtocolError",
+    "SourceUnavailable",
+    "UnsupportedFeature",
+    "ValuesNeeded",
+    "View",
+    "ViewError",
+    "ViewLimitError",
+    "ViewSchemaError",
+    "ViewSyntaxError",
+    "__version__",
+    "block",
+    "broadcast_to",
+    "concat",
+    "full",
+    "interleave",
+    "open",
+    "overlay",
+    "pad",
+    "save",
+    "stack",
+]
+
+_API = frozenset(
+    (
+        "Group",
+        "Limits",
+        "View",
+        "block",
+        "broadcast_to",
+        "concat",
+        "full",
+        "interleave",
+        "open",
+        "overlay",
+        "pad",
+        "save",
+        "stack",
+    )
+)
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
+    if name not in __all__:
         raise AttributeError(f"module 'lazyzarr' has no attribute {name!r}")
+    home = "lazyzarr.api" if name in _API else "lazyzarr.errors"
     value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value

@@ -147,7 +147,9 @@ def data_type_of(given: Any) -> DataType:
     try:
         return types.from_numpy(np.dtype(given))
     except TypeError:
-        raise ViewSchemaError(f"data type {given!r} is not known; give a NumPy or Zarr v3 type", reason="type-unknown") from None
+        raise ViewSchemaError(
+            f"data type {given!r} is not known; give a NumPy or Zarr v3 type", reason="type-unknown"
+        ) from None
 
 
 def codec_of(given: Mapping[str, Any] | str) -> NamedConfig:

@@ -284,7 +284,9 @@ def _overlay(
             )
     data_type = inputs[0].data_type
     value = inputs[0].schema.fill_value if fill_value is None else casting.exact_fill(fill_value, data_type)
-    node = Overlay(tuple(range(len(inputs))), tuple(origins), shape, value, overlap, None if steps is None else tuple(steps))
+    node = Overlay(
+        tuple(range(len(inputs))), tuple(origins), shape, value, overlap, None if steps is None else tuple(steps)
+    )
     reader = Reader.joined([v.reader for v in inputs])
     return View(node, inputs, reader=reader, dims=_dims(inputs), attrs=_attrs(inputs))
 
@@ -358,7 +360,7 @@ def _meaning_problems(number: int, view: View, first: View) -> list[str]:
             continue
         if not _equal(mine, other):
             remedy = (
-                "packed integers of different scale cannot be joined as they are; open with packing=\"auto\" or call .unpack()"
+                'packed integers of different scale cannot be joined as they are; open with packing="auto" or call .unpack()'
                 if name not in ("units", "calendar")
                 else "convert one of them, or set the attribute with .with_attrs if it is only spelled differently"
             )
@@ -404,7 +406,9 @@ def _depth(part: Any, path: tuple[int, ...]) -> int:
         raise CombineError("block", [f"element {list(path)} is {type(part).__name__}; give nested lists of views"])
     depths = [_depth(inner, (*path, k)) for k, inner in enumerate(part)]
     if len(set(depths)) > 1:
-        raise CombineError("block", [f"lists at {list(path)} are nested {min(depths)} and {max(depths)} deep; nest alike"])
+        raise CombineError(
+            "block", [f"lists at {list(path)} are nested {min(depths)} and {max(depths)} deep; nest alike"]
+        )
     return 1 + depths[0]
 
 

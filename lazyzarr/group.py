@@ -29,7 +29,9 @@ class Group(Mapping[str, "View | Group"]):
     (['a'], (2,), 't')
     """
 
-    def __init__(self, members: Mapping[str, Opener], *, attrs: Mapping[str, Any] | None = None, place: str = "") -> None:
+    def __init__(
+        self, members: Mapping[str, Opener], *, attrs: Mapping[str, Any] | None = None, place: str = ""
+    ) -> None:
         self._openers = dict(members)
         self._open: dict[str, View | Group] = {}
         self.attrs = dict(attrs or {})
@@ -38,7 +40,9 @@ class Group(Mapping[str, "View | Group"]):
     def __getitem__(self, name: str) -> View | Group:
         head, _, rest = name.strip("/").partition("/") if name not in self._openers else (name, "", "")
         if head not in self._openers:
-            raise KeyError(f"{name!r} is not in the group {self._place}; it has {', '.join(sorted(self._openers)) or 'no members'}")
+            raise KeyError(
+                f"{name!r} is not in the group {self._place}; it has {', '.join(sorted(self._openers)) or 'no members'}"
+            )
         if head not in self._open:
             self._open[head] = self._openers[head]()
         found = self._open[head]

@@ -103,7 +103,10 @@ def _value(node: Node, schema: Schema, inputs: list[np.ndarray], graph: Graph, v
             assert isinstance(source, Tiles)
             return _painted(
                 fill.full(source.shape, layout.fill_value, layout.data_type),
-                ((tile_box(graph, source, r), values(tile_array(graph, source, r), layout)) for r in _rows(graph, source)),
+                (
+                    (tile_box(graph, source, r), values(tile_array(graph, source, r), layout))
+                    for r in _rows(graph, source)
+                ),
             )
         case Decode():
             return decode_values(inputs[0], node.codecs, node.data_type)

@@ -49,5 +49,3 @@ def full(shape: Sequence[int] | int, value: Any, *, dtype: Any = None) -> View:
     if any(int(n) < 0 for n in lengths):
         raise ShapeError(f"full of shape {lengths}; lengths are at least 0")
     return View(Fill(tuple(int(n) for n in lengths), data_type, casting.exact_fill(value, data_type)), reader=Reader())
-
-

@@ -161,7 +161,9 @@ class Opening:
         return [
             name
             for name in self.session.list_dir(url)
-            if not name.startswith(".") and name != "zarr.json" and any(self.session.exists(child(url, f"{name}/{m}")) for m in markers)
+            if not name.startswith(".")
+            and name != "zarr.json"
+            and any(self.session.exists(child(url, f"{name}/{m}")) for m in markers)
         ]
 
     def _child(self, url: str, name: str) -> View | Group:
@@ -234,7 +236,9 @@ def _member(group: Group, variable: str, url: str) -> View | Group:
     try:
         return group[variable]
     except KeyError as error:
-        raise SourceMissing(f"open of variable {variable!r} of {shown(url)}; {error.args[0]}; name one of them") from None
+        raise SourceMissing(
+            f"open of variable {variable!r} of {shown(url)}; {error.args[0]}; name one of them"
+        ) from None
 
 
 def _is_hdf5(path: str) -> bool:

@@ -91,8 +91,6 @@ class View(NDArrayOperatorsMixin):
         self.dims = None if dims is None else tuple(dims)
         self.attrs = dict(attrs or {})
 
-    # -- what it is ---------------------------------------------------------------------------------
-
     @property
     def shape(self) -> tuple[int, ...]:
         """Cells along each axis."""
@@ -189,8 +187,6 @@ class View(NDArrayOperatorsMixin):
         """Every reason why the class is not L0, each with its remedy; empty when it is."""
         return render_problems(flatness_of(self.ir))
 
-    # -- selecting ------------------------------------------------------------------------------------
-
     def __getitem__(self, key: Any) -> View:
         return selecting.selected(self, basic(key, self.shape))
 
@@ -216,8 +212,6 @@ class View(NDArrayOperatorsMixin):
 
     def _indexed(self, axes: Sequence[Span | int]) -> View:
         return selecting.indexed(self, axes)
-
-    # -- axes -----------------------------------------------------------------------------------------
 
     def transpose(self, *axes: Any) -> View:
         """Axes in another order, as ``ndarray.transpose``; without arguments reversed.
@@ -276,8 +270,6 @@ class View(NDArrayOperatorsMixin):
     def with_attrs(self, attrs: Mapping[str, Any]) -> View:
         """The same cells with these attributes instead."""
         return self._same(dims=self.dims, attrs=attrs)
-
-    # -- values ---------------------------------------------------------------------------------------
 
     def astype(
         self,
@@ -347,8 +339,6 @@ class View(NDArrayOperatorsMixin):
         """
         return recoding.recoded(self, codecs, data_type, fill_value)
 
-    # -- reading --------------------------------------------------------------------------------------
-
     def read(self, *, out: np.ndarray | None = None) -> np.ndarray:
         """The cells.
 
@@ -383,8 +373,6 @@ class View(NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return getattr(ufunc, method)(*_valued(inputs), **_valued(kwargs))
 
-    # -- being a Python object ------------------------------------------------------------------------
-
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of a view of rank 0")
@@ -417,8 +405,6 @@ class View(NDArrayOperatorsMixin):
 
     def _repr_html_(self) -> str:
         return view_html(self.ir, self.schema, self.dims, self.attrs)
-
-    # -- making more ----------------------------------------------------------------------------------
 
     def _derived(
         self,

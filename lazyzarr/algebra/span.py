@@ -11,7 +11,7 @@ import math
 from msgspec import Struct
 
 
-class Span(Struct, frozen=True, array_like=True):
+class Span(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Cells ``start, start + step, ...``, ``count`` of them; wire form ``[start, step, count]``.
 
     Canonical: a count of 0 is ``(0, 1, 0)``, a count of 1 has step 1, and the step is never 0.

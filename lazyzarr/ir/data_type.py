@@ -91,7 +91,7 @@ def from_numpy(dtype: np.dtype) -> DataType:
     if dtype.kind == "S":
         return NamedConfig("null_terminated_bytes", {"length_bytes": dtype.itemsize})
     if dtype.names is not None and dtype.fields is not None:
-        members: Mapping[str, Any] = dtype.fields
+        members: Any = dtype.fields
         fields = []
         packed = 0
         for name in dtype.names:

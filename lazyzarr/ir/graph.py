@@ -187,9 +187,7 @@ class GraphBuilder:
     def build(self, root: int) -> Graph:
         """The graph whose view is the node at ``root``; what it does not reach is left out."""
         keep = _reached(self._nodes.values, root)
-        whole = Graph(
-            self._nodes.values, layouts=self._layouts.values, arrays=self._arrays.values, tables=self._tables
-        )
+        whole = Graph(self._nodes.values, layouts=self._layouts.values, arrays=self._arrays.values, tables=self._tables)
         if len(keep) == len(self._nodes.values):
             return whole
         fresh = GraphBuilder()

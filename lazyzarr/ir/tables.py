@@ -91,9 +91,7 @@ class Table:
         return _restore, (self.columns, self.name, self.resolve, self.grant)
 
 
-def _restore(
-    columns: Mapping[str, Column], name: str, resolve: Callable[[str], str] | None, grant: str
-) -> Table:
+def _restore(columns: Mapping[str, Column], name: str, resolve: Callable[[str], str] | None, grant: str) -> Table:
     return Table(columns, name=name, resolve=resolve, grant=grant)
 
 

@@ -106,7 +106,11 @@ def _example(what: str, layouts: list[Layout]) -> str:
     if what != "codec chains":
         return ""
     names = sorted({" + ".join(codec.name for codec in layout.codecs) for layout in layouts})
-    return ": " + "; ".join(names[:3]) + ("; ..." if len(names) > 3 else "") if len(names) > 1 else " (same codecs, other settings)"
+    return (
+        ": " + "; ".join(names[:3]) + ("; ..." if len(names) > 3 else "")
+        if len(names) > 1
+        else " (same codecs, other settings)"
+    )
 
 
 def _window_problems(lowered: Lowered, found: Fragments) -> list[Problem]:
@@ -136,7 +140,12 @@ def _window_problems(lowered: Lowered, found: Fragments) -> list[Problem]:
         if rows_of.any():
             first = int(np.argmax(rows_of))
             problems.append(
-                Problem("L2", f"{int(rows_of.sum())} of {len(found)} fragments are {what}, such as {_place(found, first)}", remedy, int(rows_of.sum()))
+                Problem(
+                    "L2",
+                    f"{int(rows_of.sum())} of {len(found)} fragments are {what}, such as {_place(found, first)}",
+                    remedy,
+                    int(rows_of.sum()),
+                )
             )
     return problems
 
@@ -144,9 +153,13 @@ def _window_problems(lowered: Lowered, found: Fragments) -> list[Problem]:
 def _constant_problems(lowered: Lowered) -> list[Problem]:
     placed = lowered.placements
     constants = {
-        msgspec.json.encode(lowered.constants[-1 - k].value) for k in np.unique(placed.source[placed.source < 0]).tolist()
+        msgspec.json.encode(lowered.constants[-1 - k].value)
+        for k in np.unique(placed.source[placed.source < 0]).tolist()
     }
-    fills = {msgspec.json.encode(lowered.layouts[k].fill_value) for k in np.unique(placed.layout[placed.layout >= 0]).tolist()}
+    fills = {
+        msgspec.json.encode(lowered.layouts[k].fill_value)
+        for k in np.unique(placed.layout[placed.layout >= 0]).tolist()
+    }
     fills = fills or set(sorted(constants)[:1])
     other = constants - fills if len(fills) == 1 else constants
     if not other:

@@ -163,9 +163,11 @@ class _Lowering:
         parts = [table.shifted(p, o, s) for p, o, s in zip(inputs, node.origins, steps, strict=True)]
         seen = [math.prod(shape) for shape in shapes]
         if node.overlap != "error":
-            combs = [np.array(columns, np.int64).reshape(len(inputs), rank) for columns in (node.origins, shapes, steps)]
+            starts, counts, strides = (
+                np.array(columns, np.int64).reshape(len(inputs), rank) for columns in (node.origins, shapes, steps)
+            )
             ranks = np.arange(len(inputs)) if node.overlap == "last" else np.arange(len(inputs), 0, -1)
-            for number, pieces in visible(*combs, ranks).items():
+            for number, pieces in visible(starts, counts, strides, ranks).items():
                 parts[number] = table.joined([table.nothing(rank), *(_cut(parts[number], piece) for piece in pieces)])
                 seen[number] = sum(math.prod(span.count for span in piece) for piece in pieces)
         placed = table.joined(parts)

@@ -65,9 +65,7 @@ _ROWS = (
 _NOTHING = np.zeros(0, np.int64)
 
 
-def whole(
-    source: np.ndarray, layout: np.ndarray, shape: np.ndarray, *, origin: np.ndarray | None = None
-) -> Placements:
+def whole(source: np.ndarray, layout: np.ndarray, shape: np.ndarray, *, origin: np.ndarray | None = None) -> Placements:
     """Sources (p,) of the given shapes (p, q), each placed whole at its origin (p, q)."""
     p, q = shape.shape
     ones = np.ones((p, q), np.int64)
@@ -193,9 +191,7 @@ def widened(placed: Placements, old_shape: Sequence[int], shape: Sequence[int], 
         into_first[:, new] = placed.into_first[:, old]
         into_step[:, new] = placed.into_step[:, old]
         into_count[:, new] = placed.into_count[:, old]
-    kept = replace(
-        result, axis=to[result.axis], into_first=into_first, into_step=into_step, into_count=into_count
-    )
+    kept = replace(result, axis=to[result.axis], into_first=into_first, into_step=into_step, into_count=into_count)
     return without_empty(kept)
 
 

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from lazyzarr.access.session import Session
 from lazyzarr.codecs.chain import Chain
 from lazyzarr.codecs.decoding import decode_values
-from lazyzarr.errors import ChunkDecodeError, LazyZarrError, ReadCancelled
+from lazyzarr.errors import ChunkDecodeError, LazyZarrError, ReadCancelled, SourceMissing
 from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.failure import named
 from lazyzarr.read.locate import MISSING, OBJECT
 from lazyzarr.read.place import Placer
-from lazyzarr.read.plan import Plan, Request
+from lazyzarr.read.plan import Plan, Request, alone
 from lazyzarr.read.points import PointPlacer
 from lazyzarr.read.shards import read_shard
 from lazyzarr.read.workers import run_batches
@@ -87,7 +84,6 @@ class Execution:
         plan = self.plan
         chunk = request.chunks[0]
         chain = plan.chains[self._layout[chunk]]
-        whole_object = plan.chunks.state[chunk] == OBJECT
         try:
             if len(request.chunks) == 1 and self._read_direct(request, chunk, chain):
                 return 1
@@ -97,13 +93,17 @@ class Execution:
                     return 0
             offset = None if request.length < 0 else request.offset
             length = None if request.length < 0 else request.length
-            reading: Callable[..., Any] = self.session.try_read if whole_object else self.session.read
-            data = reading(request.url, grant=request.grant, offset=offset, length=length, stamp=request.stamp)
+            data = self.session.read(
+                request.url, grant=request.grant, offset=offset, length=length, stamp=request.stamp
+            )
         except LazyZarrError as error:
+            if isinstance(error, SourceMissing) and plan.chunks.state[chunk] == OBJECT:
+                self._fill(chunk)
+                return 0
+            if len(request.chunks) > 1 and error.reason == "chunk-length":
+                # the object is cut off: only the chunks beyond the cut fail
+                return sum(self._request(part) for part in alone(request))
             raise self._named(error, chunk, request.offset, request.length) from error
-        if data is None:
-            self._fill(chunk)
-            return 0
         view = memoryview(data)
         for member, (start, size) in zip(request.chunks, request.parts, strict=True):
             part = view if size < 0 else view[start : start + size]
@@ -118,12 +118,10 @@ class Execution:
         if len(fragments) != 1:
             return False
         trim = self.plan.trims.get(chunk)
-        shape = chain.shape
-        if trim is not None and self.placer.cells(fragments[0]) != int(np.prod(trim.shape)):
-            return False
-        if trim is None and self.placer.cells(fragments[0]) != int(np.prod(shape)):
-            return False
-        buffers = self.placer.direct(fragments[0], shape)
+        cells = math.prod(chain.shape if trim is None else trim.shape)
+        if self.placer.cells(fragments[0]) != cells or cells * chain.dtype.itemsize != request.length:
+            return False  # not all of the run, or not as long as plain cells are: the decoder says so
+        buffers = self.placer.direct(fragments[0], chain.shape)
         if buffers is None:
             return False
         self.session.read_into(request.url, request.offset, buffers, grant=request.grant, stamp=request.stamp)

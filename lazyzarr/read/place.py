@@ -177,10 +177,8 @@ class Placer:
             runs *= n
         if runs > _MOST_RUNS or inner < 1024:
             return None
-        rows = target.reshape(-1) if axis == 0 else None
-        if rows is not None:
-            return [memoryview(rows.view(np.uint8))]
-        return [memoryview(target[index].reshape(-1).view(np.uint8)) for index in np.ndindex(target.shape[:axis])]
+        # the ellipsis keeps an array where the index names one cell, so that the bytes are those of the output
+        return [memoryview(target[(*index, ...)].reshape(-1).view(np.uint8)) for index in np.ndindex(target.shape[:axis])]
 
     def _window(self, fragment: int, begin: Sequence[int]) -> tuple[slice, ...]:
         key: list[slice] = []

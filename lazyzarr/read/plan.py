@@ -107,6 +107,14 @@ def plan(chunks: Chunks, placer: Placer | PointPlacer, *, local: bool) -> Plan:
     )
 
 
+def alone(request: Request) -> list[Request]:
+    """One request for each chunk of a joined one."""
+    return [
+        Request(request.url, request.grant, request.stamp, request.offset + start, size, [chunk], [(0, size)])
+        for chunk, (start, size) in zip(request.chunks, request.parts, strict=True)
+    ]
+
+
 def _trim(
     chunk: int,
     chunks: Chunks,
@@ -156,8 +164,11 @@ def _ranges(chunks: Chunks, offset: np.ndarray, length: np.ndarray, gap: int) ->
     rows = np.flatnonzero(chunks.state == RANGE)
     if not len(rows):
         return []
-    number_of: dict[tuple[str, str], int] = {}
-    keys = [(chunks.url[k], chunks.arrays[a].grant) for k, a in zip(rows.tolist(), chunks.array[rows], strict=True)]
+    # arrays that were referenced at different times must not vouch for each other: the stamp is part of the key
+    number_of: dict[tuple[str, str, Stamp | None], int] = {}
+    grants = [stored.grant for stored in chunks.arrays]
+    columns = (rows.tolist(), chunks.array[rows].tolist())
+    keys = [(chunks.url[k], grants[a], chunks.stamp[k]) for k, a in zip(*columns, strict=True)]
     objects = np.array([number_of.setdefault(key, len(number_of)) for key in keys])
     order = np.lexsort((offset[rows], objects))
     rows, objects = rows[order], objects[order]
@@ -169,7 +180,7 @@ def _ranges(chunks: Chunks, offset: np.ndarray, length: np.ndarray, gap: int) ->
     current: Request | None = None
     for chunk, start, size, new in zip(rows.tolist(), starts.tolist(), sizes.tolist(), apart.tolist(), strict=True):
         if current is None or new or start + size - current.offset > MAX_REQUEST:
-            grant = chunks.arrays[int(chunks.array[chunk])].grant
+            grant = grants[int(chunks.array[chunk])]
             current = Request(chunks.url[chunk], grant, chunks.stamp[chunk], start, size, [], [])
             found.append(current)
         current.chunks.append(chunk)

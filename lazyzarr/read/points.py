@@ -34,6 +34,8 @@ def coordinates(key: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int
     parts = key if isinstance(key, tuple) else (key,)
     if len(parts) == 1 and np.asarray(parts[0]).dtype.kind == "b":
         mask = np.asarray(parts[0])
+        if not mask.ndim:
+            raise SelectionError("vindex has a single boolean; a mask needs one value per cell")
         if mask.shape != shape:
             raise SelectionError(
                 f"mask has shape {mask.shape}; the view has {shape}; give one value per cell", reason="index-bounds"
@@ -221,11 +223,12 @@ def _pool(placed: Placements, row: int, axis: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _integers(part: Any, axis: int) -> np.ndarray:
-    try:
-        return np.asarray(operator.index(part))
-    except TypeError:
-        pass
     array = np.asarray(part)
+    if not array.ndim and array.dtype.kind != "b":
+        try:
+            return np.asarray(operator.index(part), np.int64)
+        except (TypeError, OverflowError):
+            pass
     if array.size and array.dtype.kind not in "iu":
         raise SelectionError(
             f"coordinate of axis {axis} is {array.dtype}; vindex takes integers for every axis; slice the view first"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lazyzarr.interpret import interpret
 from lazyzarr.ir.graph import Graph, GraphBuilder
-from lazyzarr.ir.nodes import Fill, Stack, Take
+from lazyzarr.ir.nodes import Fill, Overlay, Stack, Take
 from lazyzarr.ir.schema import infer
 from lazyzarr.ir.tables import Table
 from lazyzarr.ir.validate import validate
@@ -73,12 +73,15 @@ def test_each_rule_alone_keeps_the_meaning(drawn: Drawn) -> None:
 
 
 def shuffled(graph: Graph, order: list[int]) -> Graph:
-    """The view and three constants, stacked and gathered in some order: too rare where nothing is drawn for it."""
+    """The view and three constants, stacked, padded and gathered in some order: rare where nothing is drawn for it."""
     schema = infer(graph)[-1]
     builder = GraphBuilder()
     view = builder.graph_of(graph)
     other = builder.node(Fill(schema.shape, schema.data_type, schema.fill_value))
     stacked = builder.node(Stack((view, other, other, other), 0))
+    if schema.shape:
+        shape = (4, *schema.shape[:-1], schema.shape[-1] + 1)
+        stacked = builder.node(Overlay((stacked,), ((0,) * len(shape),), shape, schema.fill_value))
     return builder.build(builder.node(Take(stacked, 0, builder.table(Table({"indices": np.array(order)})))))
 
 

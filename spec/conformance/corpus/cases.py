@@ -28,8 +28,8 @@ from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
 from lazyzarr.ir.nodes import Node
 from lazyzarr.ir.tables import Table
 from lazyzarr.ir.tiles import tile_columns
-from lazyzarr.read import Reader
 from lazyzarr.leaves import source
+from lazyzarr.read import Reader
 from lazyzarr.view import View
 
 _VERSION = re.compile(rb'("made_by": \{\s*"software": "lazyzarr"),\s*"version": "[^"]*"')
