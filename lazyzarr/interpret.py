@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from lazyzarr.algebra.span import Span
-from lazyzarr.codecs.decoding import decode_values
+from lazyzarr.codecs.values import decode_values
 from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, StoredArray

@@ -52,7 +52,7 @@ def test_a_lazy_selection_is_stored_with_what_it_selects_from(archive: Path) -> 
     view = joined(archive)[::-2, [3, 0, 0]].T
     lz.save(view, archive / "part.zarr")
     again = lz.open(archive / "part.zarr")
-    assert again == view or again.shape == view.shape
+    assert (again.shape, again.dtype) == (view.shape, view.dtype)
     np.testing.assert_array_equal(again.read(), EXPECTED[::-2][:, [3, 0, 0]].T, strict=True)
 
 

@@ -8,6 +8,7 @@ objects are.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 
 MOST_OBJECTS = 1 << 20
 """Distinct objects told apart; beyond it `Counts.objects` is a lower bound (the memory would exceed 100 MB)."""
@@ -55,6 +56,14 @@ class Counts:
             self._bytes += moved
             if len(self._objects) < MOST_OBJECTS:
                 self._objects.add(hash(url))
+
+    def add_each(self, urls: Iterable[str], *, requests: int, moved: int) -> None:
+        """Record requests to several objects and the bytes they moved in all."""
+        with self._lock:
+            self._requests += requests
+            self._bytes += moved
+            if len(self._objects) < MOST_OBJECTS:
+                self._objects.update(map(hash, urls))
 
     def reset(self) -> None:
         """Set every total to zero."""

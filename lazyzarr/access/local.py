@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Buffer, Iterable, Sequence
+from collections.abc import Buffer, Iterable, Iterator, Sequence
 from typing import Self
 
 from lazyzarr.access.counts import Counts
@@ -89,6 +89,57 @@ class LocalFiles:
                 _check(file, expected)
         self._counts.add(url, requests=1, moved=count)
         return data
+
+    def read_objects(
+        self, urls: Sequence[str], grant: Grant | None, into: Sequence[memoryview | None]
+    ) -> Iterator[Buffer | None]:
+        """Whole files one by one, as `Session.read_objects`; what is not plain is left to `read`."""
+        found: list[str] = []
+        moved = 0
+        try:
+            for url, target in zip(urls, into, strict=True):
+                data = self._whole(url, grant, target)
+                if data is not None:
+                    found.append(url)
+                    moved += len(data)
+                else:
+                    try:
+                        data = self.read(url, grant, None, None, None)
+                    except SourceMissing as error:
+                        if error.reason != SourceMissing.default_reason:
+                            raise
+                        data = None
+                yield data
+        finally:
+            self._counts.add_each(found, requests=len(found), moved=moved)
+
+    def _whole(self, url: str, grant: Grant | None, target: memoryview | None) -> bytes | memoryview | None:
+        """A regular, readable file that has content, in as few steps as there are; None for anything else.
+
+        A target of just its length is filled and returned.
+        """
+        path = _permitted_path(url, grant)
+        try:
+            fd = os.open(path, _FLAGS)
+        except OSError:
+            return None  # `read` opens it again and says what is wrong
+        try:
+            info = os.fstat(fd)
+            size = info.st_size
+            if not size or not stat.S_ISREG(info.st_mode):
+                return None
+            if grant is not None:
+                self._confine(fd, path, url, grant)
+            if target is not None and len(target) == size:
+                return target if os.preadv(fd, (target,), 0) == size else None
+            data = os.pread(fd, size, 0)
+            return data if len(data) == size else None
+        except OSError as error:
+            if isinstance(error, LazyZarrError):
+                raise
+            return None
+        finally:
+            os.close(fd)
 
     def read_ranges(
         self,
@@ -324,6 +375,8 @@ def _not_regular(url: str, info: os.stat_result) -> LazyZarrError:
         return SourceMissing(
             "the location cannot be read because it is a directory; there is no object under that name; "
             "name a file, or the Zarr node in the directory",
+            # it is in the way of the object: nobody said that the object is absent
+            reason="source-format",
             where=shown(url),
         )
     return SourceProtocolError(

@@ -11,7 +11,7 @@ files (it pickles by its configuration); and to import a remote client before a 
 from __future__ import annotations
 
 import threading
-from collections.abc import Buffer, Iterable, Mapping, Sequence
+from collections.abc import Buffer, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from lazyzarr.access.counts import Counts
@@ -217,12 +217,25 @@ class Session:
         Raises
         ------
         LazyZarrError
-            As `read`, without `SourceMissing`.
+            As `read`; of `SourceMissing` only that for a directory, which has the reason ``source-format``.
         """
         try:
             return self.read(url, grant=grant, offset=offset, length=length, stamp=stamp)
-        except SourceMissing:
+        except SourceMissing as error:
+            if error.reason != SourceMissing.default_reason:
+                raise
             return None
+
+    def read_objects(
+        self, urls: Sequence[str], into: Sequence[memoryview | None], *, grant: str = ""
+    ) -> Iterator[Buffer | None]:
+        """Whole objects one by one, as `try_read`; stops at the first that fails.
+
+        A local object just as long as its buffer in ``into`` is read into it, and the buffer is what is given.
+        """
+        if all(url[:7] == "file://" for url in urls):
+            return self._local.read_objects(urls, self._grant(grant), into)
+        return (self.try_read(url, grant=grant) for url in urls)
 
     def read_ranges(
         self,
@@ -236,12 +249,7 @@ class Session:
         """Read several ranges of one object, one request each; the caller has joined what is close together.
 
         Remote ranges after the first are asked for in parallel, and only from the object that gave the first one.
-        If one range fails the call fails; read the others one by one to have them.
-
-        Raises
-        ------
-        LazyZarrError
-            As `read`.
+        If one range fails the call fails, as `read`; read the others one by one to have them.
         """
         expected = stamp if self.verify_stamps else None
         if url[:7] == "file://":
@@ -273,12 +281,7 @@ class Session:
     ) -> None:
         """Fill writable contiguous buffers, one after the other, with the bytes from ``offset`` on.
 
-        Local bytes go straight into the buffers; the buffers are not to be used if the call fails.
-
-        Raises
-        ------
-        LazyZarrError
-            As `read`.
+        Local bytes go straight into the buffers; the buffers are not to be used if the call fails. Raises as `read`.
         """
         expected = stamp if self.verify_stamps else None
         if url[:7] == "file://":
@@ -314,13 +317,7 @@ class Session:
         return data, Stamp(found.size, found.mtime_ns, found.inode, found.etag, digest(data))
 
     def stat(self, url: str, *, grant: str = "") -> Stamp:
-        """What identifies an object now: size, and time and inode or entity tag; without its content.
-
-        Raises
-        ------
-        LazyZarrError
-            As `read`.
-        """
+        """What identifies an object now: size, and time and inode or entity tag; without its content. Raises as `read`."""
         if url[:7] == "file://":
             return self._local.stat(url, self._grant(grant))
         url, backend, granted = self._route(url, grant)

@@ -19,6 +19,8 @@ def main() -> None:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA:
             raise
-        print(f'lazyzarr: the command line needs the package {package}; run pip install "lazyzarr[cli]"', file=sys.stderr)
+        print(
+            f'lazyzarr: the command line needs the package {package}; run pip install "lazyzarr[cli]"', file=sys.stderr
+        )
         sys.exit(2)
     verbs.app()

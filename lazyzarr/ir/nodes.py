@@ -145,11 +145,16 @@ NODE_KINDS: tuple[type[_Node], ...] = (
 )
 
 
+# tuples of classes: a union would be built anew at each call of a function that every pass calls for every node
+_JOINS = (Concat, Stack, Overlay)
+_LEAVES = (Source, Fill, Tiles)
+
+
 def inputs_of(node: Node) -> tuple[int, ...]:
     """Positions of the inputs of a node; empty for leaves."""
-    if isinstance(node, Concat | Stack | Overlay):
+    if isinstance(node, _JOINS):
         return node.inputs
-    if isinstance(node, Source | Fill | Tiles):
+    if isinstance(node, _LEAVES):
         return ()
     return (node.input,)
 

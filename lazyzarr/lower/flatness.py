@@ -17,6 +17,10 @@ from lazyzarr.lower.lowering import Lowered
 from lazyzarr.lower.placements import UNFED
 from lazyzarr.lower.runs import as_runs
 
+_MOST_REFINED = 1024
+_REFINED_PER_FRAGMENT = 8
+"""A common refinement of up to so many cells, in all or for each fragment, is worth having."""
+
 
 class Problem(msgspec.Struct, frozen=True):
     """One reason why a view is not of class L0."""
@@ -44,7 +48,8 @@ def flatness(lowered: Lowered, found: Fragments) -> Flatness:
 
     L0: one codec chain, type and fill, every fragment a whole chunk, a regular grid. L1: the same on a
     rectilinear grid. L2: some fragment is a proper part of its stored chunk. L3: fragments differ in chain,
-    axis order, stored type or fill constant. L4: a chunk of the output draws on several fragments.
+    axis order, stored type or fill constant. L4: a chunk of the output draws on several fragments, because a grid
+    of all cuts would have far more chunks than there are fragments.
     """
     shape = lowered.schema.shape
     found = as_runs(found)
@@ -175,31 +180,46 @@ def _constant_problems(lowered: Lowered) -> list[Problem]:
 
 
 def _grid(lowered: Lowered, found: Fragments) -> tuple[tuple[int, ...] | None, list[Problem]]:
-    """Chunk lengths of the view, and what keeps the boxes of fragments from being one regular grid."""
+    """Chunk lengths of the view, and what keeps the boxes of fragments from being one regular grid.
+
+    Where boxes of different sources lie across each other, the grid of all cuts (the common refinement) still
+    has every fragment whole, in parts of its chunk. It has one cell per combination of cuts, which for
+    irregular tiles is far more than there are fragments: then the list of fragments is kept instead (L4).
+    """
     problems: list[Problem] = []
     grid: list[int] = []
+    across: list[tuple[int, np.ndarray]] = []
+    cells = 1
     for axis, length in enumerate(lowered.schema.shape):
         first, step, count = (getattr(found, f"into_{name}")[:, axis] for name in ("first", "step", "count"))
         intervals = np.unique(np.stack([first, first + step * (count - 1) + 1], axis=1), axis=0)
         starts, stops = intervals[:, 0], intervals[:, 1]
+        cuts = np.unique(np.r_[0, starts, stops, length])
+        cells *= len(cuts) - 1
         chunk = int((stops - starts).max())
-        grid.append(chunk)
-        if (starts % chunk == 0).all() and ((stops - starts == chunk) | (stops == length)).all():
+        if (starts[1:] < stops[:-1]).any():
+            across.append((axis, cuts[1:-1]))
             continue
-        pieced = bool((starts[1:] < stops[:-1]).any())
-        cuts = np.unique(np.r_[starts, stops])
-        inside = cuts[(cuts > 0) & (cuts < length)]
-        text = ", ".join(map(str, inside[:4].tolist())) + (", ..." if len(inside) > 4 else "")
+        grid.append(chunk)
+        if not ((starts % chunk == 0).all() and ((stops - starts == chunk) | (stops == length)).all()):
+            what = f"axis {axis} of length {length} is cut at {_listed(cuts[1:-1])}: the pieces differ in length"
+            problems.append(Problem("L1", what, "export rectilinear, or materialize on a regular grid", len(cuts) - 2))
+    pieced = cells > max(_MOST_REFINED, _REFINED_PER_FRAGMENT * len(found))
+    for axis, inside in across:
         problems.append(
             Problem(
-                "L4" if pieced else "L1",
-                f"axis {axis} of length {length} is cut at {text}: "
-                + ("chunks of different sources lie across each other" if pieced else "the pieces differ in length"),
-                "materialize on a common grid" if pieced else "export rectilinear, or materialize on a regular grid",
+                "L4" if pieced else "L2",
+                f"axis {axis} is cut at {_listed(inside)}, by some sources and not by others"
+                + (f"; a grid of all cuts has {cells} chunks for {len(found)} fragments" if pieced else ""),
+                "materialize on a common grid, or read it as a view",
                 len(inside),
             )
         )
     return (None if problems else tuple(grid)), problems
+
+
+def _listed(cuts: np.ndarray) -> str:
+    return ", ".join(map(str, cuts[:4].tolist())) + (", ..." if len(cuts) > 4 else "")
 
 
 def _chunk_lengths(lowered: Lowered, found: Fragments) -> np.ndarray:

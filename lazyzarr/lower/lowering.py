@@ -17,7 +17,7 @@ import numpy as np
 
 from lazyzarr.algebra.boxes import visible
 from lazyzarr.algebra.span import Span
-from lazyzarr.codecs.decoding import decode_values
+from lazyzarr.codecs.values import decode_values
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import DataType
 from lazyzarr.ir.graph import Graph

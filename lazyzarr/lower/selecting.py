@@ -1,7 +1,7 @@
 """Selecting cells of placements: spans by ceil-division on whole columns, gathers by one sort.
 
 Owns the clipping of placements to a selection of the view. `clipped_slowly` is the scalar twin that states
-the meaning of `clipped`. Refuses Python loops over rows, except where a gather is gathered again.
+the meaning of `clipped`. Refuses Python loops over rows.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def gathered(placed: Placements, axis: int, indices: np.ndarray) -> Placements:
             parts.append(gather(rows(placed, kept), axis, cells, order))
     if not running.all():
         parts.append(_gathered_unfed(rows(placed, ~running), axis, cells, order))
-    for row in np.flatnonzero(pooled):
-        parts.append(_gathered_pool(rows(placed, np.array([row])), axis, cells, order))
+    if pooled.any():
+        parts.append(_gathered_pool(rows(placed, pooled), axis, cells, order))
     return without_empty(joined(parts))
 
 
@@ -200,13 +200,12 @@ def _gathered_comb(placed: Placements, axis: int, cells: np.ndarray, order: np.n
 
 
 def _gathered_pool(placed: Placements, axis: int, cells: np.ndarray, order: np.ndarray) -> Placements:
-    column = int(np.argmax(placed.axis[0] == axis))
-    start, count = int(placed.pool[0, column]), int(placed.into_count[0, axis])
-    held = placed.into_first[0, axis] + placed.into_step[0, axis] * placed.pool_into[start : start + count]
-    low, high = np.searchsorted(cells, held), np.searchsorted(cells, held, side="right")
+    column = np.argmax(placed.axis == axis, axis=1)
+    row, held = ranges(placed.pool[np.arange(len(placed)), column], placed.into_count[:, axis])
+    cell = placed.into_first[row, axis] + placed.into_step[row, axis] * placed.pool_into[held]
+    low, high = np.searchsorted(cells, cell), np.searchsorted(cells, cell, side="right")
     source, member = ranges(low, high - low)
-    pool_from = placed.pool_from[start : start + count][source]
-    return _repooled(placed, axis, np.zeros(len(member), np.int64), pool_from, order[member])
+    return _repooled(placed, axis, row[source], placed.pool_from[held[source]], order[member])
 
 
 def _gathered_unfed(placed: Placements, axis: int, cells: np.ndarray, order: np.ndarray) -> Placements:

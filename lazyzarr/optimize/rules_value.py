@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import msgspec
 
-from lazyzarr.codecs.decoding import decode_values
+from lazyzarr.codecs.values import decode_values
 from lazyzarr.errors import ChunkDecodeError
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import DataType

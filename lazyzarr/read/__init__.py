@@ -134,15 +134,13 @@ class Reader:
         used = np.unique(lowered.placements.source)
         return lowered.sources.arrays(used[used >= 0])
 
-    def _run(
-        self, lowered: Lowered, found: Fragments, placer: Placer | PointPlacer, cancel: threading.Event
-    ) -> None:
+    def _run(self, lowered: Lowered, found: Fragments, placer: Placer | PointPlacer, cancel: threading.Event) -> None:
         planned = self._plan(lowered, found, placer)
         Execution(planned, placer, lowered.sources.graph, self.session, self.counts, cancel).run()
 
     def _plan(self, lowered: Lowered, found: Fragments, placer: Placer | PointPlacer) -> Plan:
         chunks = locate(lowered, found)
-        local = all(self.session.is_local(url) for url in {_root(url) for url in chunks.url} if url)
+        local = all(map(self.session.is_local, {place for stored in chunks.arrays for place in _locations(stored)}))
         return plan(chunks, placer, local=local)
 
 
@@ -168,14 +166,16 @@ def _paint_constants(lowered: Lowered, out: np.ndarray) -> None:
         columns = (placed.into_first[row], placed.into_step[row], placed.into_count[row])
         box = tuple(slice(f, f + s * (n - 1) + 1, s) for f, s, n in zip(*(c.tolist() for c in columns), strict=True))
         target = out[(*box, ...)]
-        target[...] = fill.full(target.shape, constant.value, constant.data_type) if out.dtype.kind == "O" else (
-            fill.from_json(constant.value, constant.data_type)
+        target[...] = (
+            fill.full(target.shape, constant.value, constant.data_type)
+            if out.dtype.kind == "O"
+            else (fill.from_json(constant.value, constant.data_type))
         )
 
 
-def _root(url: str) -> str:
-    """Scheme and authority."""
-    return url[: url.find("/", url.find("://") + 3) + 1]
+def _locations(stored: StoredArray) -> list[str]:
+    """Where the chunks of an array are."""
+    return [location for location in (stored.location, *(place.location for place in stored.places)) if location]
 
 
 def _knows(session: Session, other: Session) -> bool:

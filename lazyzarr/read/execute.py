@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 import threading
+from itertools import groupby
+
 import numpy as np
 
 from lazyzarr.access.session import Session
 from lazyzarr.codecs.chain import Chain
-from lazyzarr.codecs.decoding import decode_values
-from lazyzarr.errors import ChunkDecodeError, LazyZarrError, ReadCancelled, SourceMissing
+from lazyzarr.codecs.values import decode_values
+from lazyzarr.errors import ChunkDecodeError, LazyZarrError, ReadCancelled, SourceChanged, SourceMissing
 from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
 from lazyzarr.read.counts import ReadCounts
-from lazyzarr.read.failure import named
+from lazyzarr.read.failure import named, not_plain
 from lazyzarr.read.locate import MISSING, OBJECT
 from lazyzarr.read.place import Placer
 from lazyzarr.read.plan import Plan, Request, alone
@@ -30,7 +32,13 @@ class Execution:
     """One run of a plan into one output array."""
 
     def __init__(
-        self, plan: Plan, placer: Placer | PointPlacer, graph: Graph, session: Session, counts: ReadCounts, cancel: threading.Event
+        self,
+        plan: Plan,
+        placer: Placer | PointPlacer,
+        graph: Graph,
+        session: Session,
+        counts: ReadCounts,
+        cancel: threading.Event,
     ) -> None:
         self.plan, self.placer, self.graph = plan, placer, graph
         self.session, self.counts, self.cancel = session, counts, cancel
@@ -40,6 +48,7 @@ class Execution:
         self._layout = chunks.layout.tolist()
         self._array = chunks.array.tolist()
         self._flat = placer.out.reshape(-1) if placer.out.flags.c_contiguous else None
+        self._sharded = any(chain.sharding is not None for chain in plan.chains.values())
 
     def run(self) -> None:
         """Read everything.
@@ -74,11 +83,70 @@ class Execution:
 
     def _batch(self, batch: list[Request]) -> None:
         decoded = 0
-        for request in batch:
-            if self.cancel.is_set():
-                raise ReadCancelled("the read was cancelled; the output is incomplete; do not use it")
-            decoded += self._request(request)
+        for grant, requests in groupby(batch, self._lane):
+            if grant is not None:
+                decoded += self._whole_objects(list(requests), grant)
+                continue
+            for request in requests:
+                self._go_on()
+                decoded += self._request(request)
         self.counts.add(decoded)
+
+    def _go_on(self) -> None:
+        if self.cancel.is_set():
+            raise ReadCancelled("the read was cancelled; the output is incomplete; do not use it")
+
+    def _lane(self, request: Request) -> str | None:
+        """The grant of a whole object that is one chunk; None for ranges and shards."""
+        if request.length >= 0 or (self._sharded and self._chain(request.chunks[0]).sharding is not None):
+            return None
+        return request.grant
+
+    def _whole_objects(self, requests: list[Request], grant: str) -> int:
+        """Read and place chunks that are an object each, in one call of the session.
+
+        Chunks that are a box of the output are decoded into their run of it, or into cells that each of them uses
+        in turn; plain cells are read there at once.
+        """
+        chunks = [request.chunks[0] for request in requests]
+        cells: dict[int, np.ndarray] = {}
+        targets = [self._target(chunk, cells) for chunk in chunks]
+        plain = [
+            memoryview(target.reshape(-1).view(np.uint8)) if target is not None and self._chain(chunk).raw else None
+            for chunk, target in zip(chunks, targets, strict=True)
+        ]
+        answers = self.session.read_objects([request.url for request in requests], plain, grant=grant)
+        decoded = 0
+        for chunk, target, buffer in zip(chunks, targets, plain, strict=True):
+            self._go_on()
+            try:
+                data = next(answers)
+                if data is None:
+                    self._fill(chunk)
+                    continue
+                decoded += 1
+                if target is None or not (data is buffer or self._chain(chunk).decode_into(data, target)):
+                    self._decode(chunk, memoryview(data), 0, -1)
+                elif self.plan.runs[chunk] < 0:
+                    self.placer.put_block(self._members[self._first[chunk]], target)
+            except LazyZarrError as error:
+                raise self._named(error, chunk, 0, -1) from error
+        return decoded
+
+    def _target(self, chunk: int, cells: dict[int, np.ndarray]) -> np.ndarray | None:
+        """Where a whole chunk can be decoded to."""
+        chain, run = self._chain(chunk), self.plan.runs[chunk]
+        if not self.plan.blocks[chunk] or not chain.can_decode_into:
+            return None
+        if run >= 0 and self._flat is not None:
+            return self._flat[run : run + math.prod(chain.shape)].reshape(chain.shape)
+        layout = self._layout[chunk]
+        if layout not in cells:
+            cells[layout] = np.empty(chain.shape, chain.dtype)
+        return cells[layout]
+
+    def _chain(self, chunk: int) -> Chain:
+        return self.plan.chains[self._layout[chunk]]
 
     def _request(self, request: Request) -> int:
         plan = self.plan
@@ -91,11 +159,16 @@ class Execution:
                 done = read_shard(self.session, request, chain, self.placer, self._fragments(chunk), self.counts)
                 if done:
                     return 0
-            offset = None if request.length < 0 else request.offset
-            length = None if request.length < 0 else request.length
-            data = self.session.read(
-                request.url, grant=request.grant, offset=offset, length=length, stamp=request.stamp
-            )
+            if request.length < 0:  # the decoder checks the length of a whole object
+                data = self.session.read(request.url, grant=request.grant)
+            else:
+                data = self.session.read(
+                    request.url,
+                    grant=request.grant,
+                    offset=request.offset,
+                    length=request.length,
+                    stamp=request.stamp,
+                )
         except LazyZarrError as error:
             if isinstance(error, SourceMissing) and plan.chunks.state[chunk] == OBJECT:
                 self._fill(chunk)
@@ -103,6 +176,8 @@ class Execution:
             if len(request.chunks) > 1 and error.reason == "chunk-length":
                 # the object is cut off: only the chunks beyond the cut fail
                 return sum(self._request(part) for part in alone(request))
+            if isinstance(error, SourceChanged) and plan.chunks.state[chunk] == OBJECT:
+                error = not_plain(chain.nbytes)
             raise self._named(error, chunk, request.offset, request.length) from error
         view = memoryview(data)
         for member, (start, size) in zip(request.chunks, request.parts, strict=True):
@@ -112,7 +187,7 @@ class Execution:
 
     def _read_direct(self, request: Request, chunk: int, chain: Chain) -> bool:
         """Plain cells go from the object straight into the output where they are one run on both sides."""
-        if not chain.raw or chain.dtype.hasobject or request.length < 0:
+        if not chain.raw or chain.dtype.hasobject:
             return False
         fragments = self._fragments(chunk)
         if len(fragments) != 1:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lazyzarr.access.url import shown
-from lazyzarr.errors import LazyZarrError
+from lazyzarr.errors import ChunkDecodeError, LazyZarrError
 from lazyzarr.ir.layout import StoredArray
 
 
@@ -19,3 +19,12 @@ def named(
     extent = "" if length < 0 else f", bytes {offset} to {offset + length}"
     error.where = f"chunk {tuple(chunk)} of {shown(array.location or 'memory')} at {shown(url)}{extent}"
     return error
+
+
+def not_plain(nbytes: int) -> ChunkDecodeError:
+    """The error for an object of plain cells of which only a part was asked for, and which has another length."""
+    return ChunkDecodeError(
+        f"the object does not have the {nbytes} bytes of a chunk of plain cells; it was not written with this layout, "
+        "or is being written to; restore it, or read it with its own codecs",
+        reason="chunk-length",
+    )

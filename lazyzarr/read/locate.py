@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lazyzarr.errors import ViewSchemaError
 from lazyzarr.ir.chunk_keys import chunk_keys
 from lazyzarr.ir.layout import Layout, Stamp, StoredArray
 from lazyzarr.lower.fragments import Fragments
@@ -160,13 +161,19 @@ class _Located:
 
     def _variants(self, stored: StoredArray, rows: slice, variant: np.ndarray) -> None:
         """Chunks stored with another chain keep the value-wise decodes that stand above the array."""
-        main = self.graph.layouts[stored.layout]
+        main = self.graph.layouts[stored.layout].codecs
         for chosen in np.unique(variant[variant > 0]).tolist():
             other = self.graph.layouts[stored.variants[chosen - 1]]
             used = self.layout[rows]
             for current in np.unique(used[variant == chosen]).tolist():
                 layout = self.layouts[current]
-                above = layout.codecs[: len(layout.codecs) - len(main.codecs)]
+                if layout.codecs[-len(main) :] != main:
+                    raise ViewSchemaError(
+                        f"recode of an array whose chunks are stored with {len(stored.variants) + 1} codec chains; one "
+                        "chain cannot stand for all of them; recode sources that have one chain",
+                        reason="graph-type",
+                    )
+                above = layout.codecs[: -len(main)]
                 self.layouts.append(
                     Layout(
                         layout.data_type,

@@ -61,8 +61,12 @@ class Placer:
     def _into_count(self) -> list[list[int]]:
         return self.found.into_count.tolist()
 
-    def runs(self, fragments: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Where in the output, counted in cells, whole chunks are one run; -1 where they are not.
+    @cached_property
+    def _into_stop(self) -> list[list[int]]:
+        return (self.found.into_first + self.found.into_count).tolist()
+
+    def blocks(self, fragments: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """bool (n,): the whole chunk goes cell for cell to a box of the output; see `put_block`.
 
         Parameters
         ----------
@@ -71,13 +75,21 @@ class Placer:
         lengths
             int64 (n, q): extent of the chunk of each.
         """
+        found = self.found
+        if not self.straight:
+            return np.zeros(len(fragments), bool)
+        count = found.count[fragments]
+        ahead = (found.step[fragments] == 1) & (found.into_step[fragments] == 1)
+        return ((found.start[fragments] == 0) & (count == lengths) & (ahead | (count == 1))).all(axis=1)
+
+    def runs(self, fragments: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+        """Where in the output, counted in cells, chunks that are ``blocks`` are one run; -1 where they are not."""
         found, shape = self.found, self.out.shape
-        if not self.straight or not self.out.flags.c_contiguous:
+        if not self.out.flags.c_contiguous or not blocks.any():
             return np.full(len(fragments), -1, np.int64)
         count = found.count[fragments]
         many = count > 1
-        ahead = (found.step[fragments] == 1) & (found.into_step[fragments] == 1)
-        fits = ((found.start[fragments] == 0) & (count == lengths) & (ahead | ~many)).all(axis=1)
+        fits = blocks.copy()
         rest_full = np.ones(len(fragments), bool)
         at = np.zeros(len(fragments), np.int64)
         cells = 1
@@ -111,6 +123,10 @@ class Placer:
         if not self.straight:
             window = self._as_view(fragment, window, chunk.ndim)
         self.out[target] = window
+
+    def put_block(self, fragment: int, chunk: np.ndarray) -> None:
+        """Copy a whole chunk to its box: `put` for fragments that are `blocks`."""
+        self.out[tuple(map(slice, self._into_first[fragment], self._into_stop[fragment]))] = chunk
 
     def fill(self, fragment: int, value: object) -> None:
         """Fill the box of a fragment whose chunk is stored nowhere."""
@@ -178,7 +194,9 @@ class Placer:
         if runs > _MOST_RUNS or inner < 1024:
             return None
         # the ellipsis keeps an array where the index names one cell, so that the bytes are those of the output
-        return [memoryview(target[(*index, ...)].reshape(-1).view(np.uint8)) for index in np.ndindex(target.shape[:axis])]
+        return [
+            memoryview(target[(*index, ...)].reshape(-1).view(np.uint8)) for index in np.ndindex(target.shape[:axis])
+        ]
 
     def _window(self, fragment: int, begin: Sequence[int]) -> tuple[slice, ...]:
         key: list[slice] = []

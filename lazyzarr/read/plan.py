@@ -59,6 +59,8 @@ class Plan:
     """By position of the layout."""
     trims: dict[int, Trim]
     """By chunk."""
+    blocks: list[bool]
+    """Whether each chunk goes whole, cell for cell, to one box of the output."""
     runs: list[int]
     """For each chunk the cell of the output from which on it is one run; -1: it is cut, moved or shared."""
     batches: list[list[Request]]
@@ -85,24 +87,26 @@ def plan(chunks: Chunks, placer: Placer | PointPlacer, *, local: bool) -> Plan:
     extent = lengths[chunks.layout]
     first = chunks.members[chunks.first_member[:-1]]
     single = np.diff(chunks.first_member) == 1
-    runs = np.where(single, placer.runs(first, extent), -1)
+    blocks = single & placer.blocks(first, extent)
+    runs = placer.runs(first, blocks)
     trims: dict[int, Trim] = {}
     offset, length = chunks.offset.copy(), chunks.length.copy()
     stored = (chunks.state == OBJECT) | (chunks.state == RANGE)
     partly = stored & raw[chunks.layout] & (runs < 0) & ~(single & placer.whole(first, extent))
     for chunk in np.flatnonzero(partly).tolist():
         _trim(chunk, chunks, placer, chains[int(chunks.layout[chunk])], trims, offset, length)
-    requests = _objects(chunks, offset, length)
+    requests = _objects(chunks, offset, length, {k: Stamp(size=c.nbytes) for k, c in chains.items() if raw[k]})
     requests.extend(_ranges(chunks, offset, length, 0 if local else REMOTE_GAP))
     direct = np.flatnonzero((chunks.state != OBJECT) & (chunks.state != RANGE)).tolist()
     return Plan(
         chunks=chunks,
         chains=chains,
         trims=trims,
+        blocks=blocks.tolist(),
         runs=runs.tolist(),
         batches=_batches(requests, local),
         direct=direct,
-        nbytes=sum(max(r.length, 0) for r in requests),
+        nbytes=sum(map(_size, requests)),
         local=local,
     )
 
@@ -150,13 +154,14 @@ def _trim(
     length[chunk] = cells * item
 
 
-def _objects(chunks: Chunks, offset: np.ndarray, length: np.ndarray) -> list[Request]:
+def _objects(chunks: Chunks, offset: np.ndarray, length: np.ndarray, plain: dict[int, Stamp]) -> list[Request]:
+    """Requests for chunks under keys; an object of plain cells has their length, also where a part of it is read."""
     found: list[Request] = []
     rows = np.flatnonzero(chunks.state == OBJECT)
     grants = [stored.grant for stored in chunks.arrays]
-    columns = (rows.tolist(), offset[rows].tolist(), length[rows].tolist(), chunks.array[rows].tolist())
-    for chunk, at, size, array in zip(*columns, strict=True):
-        found.append(Request(chunks.url[chunk], grants[array], None, at, size, [chunk], [(0, size)]))
+    columns = (rows, offset[rows], length[rows], chunks.array[rows], chunks.layout[rows])
+    for chunk, at, size, array, layout in zip(*(column.tolist() for column in columns), strict=True):
+        found.append(Request(chunks.url[chunk], grants[array], plain.get(layout), at, size, [chunk], [(0, size)]))
     return found
 
 
@@ -189,13 +194,20 @@ def _ranges(chunks: Chunks, offset: np.ndarray, length: np.ndarray, gap: int) ->
     return found
 
 
+def _size(request: Request) -> int:
+    """Length of the answer [bytes]; 0 where it is not known."""
+    if request.length < 0 and request.stamp is not None:
+        return request.stamp.size or 0
+    return max(request.length, 0)
+
+
 def _batches(requests: list[Request], local: bool) -> list[list[Request]]:
     if not local:
         return [[request] for request in requests]
     batches: list[list[Request]] = []
     held = BATCH_BYTES
     for request in requests:
-        size = request.length if request.length > 0 else BATCH_BYTES // 16
+        size = _size(request) or BATCH_BYTES // 16
         if held + size > BATCH_BYTES or len(batches[-1]) >= BATCH_REQUESTS:
             batches.append([])
             held = 0

@@ -7,6 +7,7 @@ no separable index map. Refuses slices beside the coordinates; take those first.
 from __future__ import annotations
 
 import operator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from lazyzarr.errors import SelectionError
 from lazyzarr.ir import fill
 from lazyzarr.lower.fragments import Fragments
 from lazyzarr.lower.lowering import Lowered
-from lazyzarr.lower.placements import AFFINE, UNFED, Placements
+from lazyzarr.lower.placements import AFFINE, UNFED, Placements, ranges
+
+_PAIRS_AT_ONCE = 1 << 20
 
 
 def coordinates(key: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -100,9 +103,17 @@ class PointPlacer:
     def direct(self, fragment: int, shape: tuple[int, ...]) -> None:
         """Points are never one run of bytes on both sides."""
 
-    def runs(self, fragments: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def blocks(self, fragments: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """No chunk goes to the output whole."""
+        return np.zeros(len(fragments), bool)
+
+    def runs(self, fragments: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+        """Nor is it one run of it."""
         return np.full(len(fragments), -1, np.int64)
+
+    def put_block(self, fragment: int, chunk: np.ndarray) -> None:
+        """Copy the points that lie in a chunk."""
+        self.put(fragment, chunk)
 
     def whole(self, fragments: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Whether every chunk is used from its first to its last cell: it is not assumed."""
@@ -115,18 +126,19 @@ def point_fragments(lowered: Lowered, points: np.ndarray, out: np.ndarray) -> tu
     Points on constants are written at once.
     """
     placed = lowered.placements
-    row, point = _matched(placed, points)
+    gathered = _gathered(placed)
+    row, point = _matched(placed, gathered, points)
     constant = placed.source[row] < 0
-    order = np.argsort(placed.order[row[constant]], kind="stable")
-    for at, number in zip(row[constant][order].tolist(), point[constant][order].tolist(), strict=True):
-        value = lowered.constants[-1 - int(placed.source[at])]
-        out[number] = fill.from_json(value.value, value.data_type)
+    _write_constants(lowered, row[constant], point[constant], out)
     row, point = row[~constant], point[~constant]
 
     q = placed.first.shape[1]
     cells = np.zeros((len(row), q), np.int64)
     for axis in range(q):
-        cells[:, axis] = _source_cells(placed, row, points[point], axis)
+        position = _positions(placed, row, points[point], axis)
+        if axis in gathered:
+            position = gathered[axis].cells(row, position)
+        cells[:, axis] = placed.first[row, axis] + placed.step[row, axis] * position
     lengths = np.ones((len(lowered.layouts), q), np.int64)
     for number in np.unique(placed.layout[row]).tolist():
         shape = lowered.layouts[number].chunk_shape
@@ -163,63 +175,108 @@ def point_fragments(lowered: Lowered, points: np.ndarray, out: np.ndarray) -> tu
     return found, PointPlacer(out, cells, point, np.r_[begins, len(row)])
 
 
-def _matched(placed: Placements, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _write_constants(lowered: Lowered, row: np.ndarray, point: np.ndarray, out: np.ndarray) -> None:
+    """Points on constants, in painting order."""
+    placed = lowered.placements
+    used = np.unique(row)
+    for at in used[np.argsort(placed.order[used], kind="stable")].tolist():
+        constant = lowered.constants[-1 - int(placed.source[at])]
+        here = point[row == at]
+        out[here] = fill.full(here.shape, constant.value, constant.data_type)
+
+
+def _matched(placed: Placements, gathered: dict[int, _Members], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(placement, point) pairs: every placement that covers each point."""
     rank = points.shape[1]
-    last = _last_cells(placed)
-    axis = max(range(rank), key=lambda k: len(np.unique(placed.into_first[:, k])), default=0)
-    order = np.argsort(points[:, axis], kind="stable") if rank else np.arange(len(points))
-    along = points[order, axis] if rank else np.zeros(len(points), np.int64)
-    rows: list[np.ndarray] = []
-    found: list[np.ndarray] = []
-    for row in range(len(placed)):
-        low = int(np.searchsorted(along, placed.into_first[row, axis])) if rank else 0
-        high = int(np.searchsorted(along, last[row, axis], side="right")) if rank else len(points)
-        if low >= high:
-            continue
-        candidates = order[low:high]
-        gap = points[candidates] - placed.into_first[row]
-        on = ((gap >= 0) & (points[candidates] <= last[row]) & (gap % placed.into_step[row] == 0)).all(axis=1)
-        for source_axis in np.flatnonzero(placed.pool[row] != AFFINE).tolist():
-            into = int(placed.axis[row, source_axis])
-            on &= np.isin(gap[:, into] // placed.into_step[row, into], _pool(placed, row, source_axis)[1])
-        rows.append(np.full(int(on.sum()), row))
-        found.append(candidates[on])
-    if not rows:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    return np.concatenate(rows), np.concatenate(found)
+    if not rank:
+        return tuple(np.indices((len(placed), len(points))).reshape(2, -1))  # type: ignore[return-value]
+    last = _last_cells(placed, gathered)
+    # points are sorted along the axis that tells most placements apart: few candidates for each
+    axis = max(range(rank), key=lambda k: len(np.unique(placed.into_first[:, k])))
+    order = np.argsort(points[:, axis], kind="stable")
+    along = points[order, axis]
+    low = np.searchsorted(along, placed.into_first[:, axis])
+    high = np.searchsorted(along, last[:, axis], side="right")
+    counts = np.maximum(high - low, 0)
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for block in _blocks(counts):
+        row, member = ranges(low[block], counts[block])
+        row, point = row + block.start, order[member]
+        gap = points[point] - placed.into_first[row]
+        on = ((gap >= 0) & (points[point] <= last[row]) & (gap % placed.into_step[row] == 0)).all(axis=1)
+        row, point = row[on], point[on]
+        for source_axis, members in gathered.items():
+            held = members.covers(row, _positions(placed, row, points[point], source_axis))
+            row, point = row[held], point[held]
+        found.append((row, point))
+    return np.concatenate([r for r, _ in found]), np.concatenate([p for _, p in found])
 
 
-def _last_cells(placed: Placements) -> np.ndarray:
+def _blocks(counts: np.ndarray) -> list[slice]:
+    """Neighbouring placements with about `_PAIRS_AT_ONCE` candidates together."""
+    number = np.cumsum(counts) // _PAIRS_AT_ONCE
+    cuts = np.flatnonzero(np.diff(number)) + 1
+    return [slice(a, b) for a, b in pairwise([0, *cuts.tolist(), len(counts)])]
+
+
+class _Members:
+    """Cells of the gathered placements along one source axis, found by placement and position in the view."""
+
+    def __init__(self, placed: Placements, axis: int) -> None:
+        self.rows = np.flatnonzero(placed.pool[:, axis] != AFFINE)
+        of, member = ranges(placed.pool[self.rows, axis], placed.count[self.rows, axis])
+        into = placed.pool_into[member]
+        self.furthest = np.maximum.reduceat(into, np.flatnonzero(np.diff(of, prepend=-1)))
+        self._pooled = np.zeros(len(placed), bool)
+        self._pooled[self.rows] = True
+        self._values, rank = np.unique(into, return_inverse=True)
+        key = self.rows[of] * len(self._values) + rank
+        order = np.argsort(key)
+        self._keys, self._from = key[order], placed.pool_from[member[order]]
+
+    def covers(self, row: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """bool (n,): whether the placement has a cell at the position; affine ones do."""
+        at = np.minimum(np.searchsorted(self._values, position), len(self._values) - 1)
+        return ~self._pooled[row] | (
+            (self._values[at] == position) & (self._keys[self._find(row, at)] == self._key(row, at))
+        )
+
+    def cells(self, row: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """int64 (n,): the member that fills the position; the position itself in affine placements."""
+        at = np.minimum(np.searchsorted(self._values, position), len(self._values) - 1)
+        return np.where(self._pooled[row], self._from[self._find(row, at)], position)
+
+    def _key(self, row: np.ndarray, at: np.ndarray) -> np.ndarray:
+        return row * len(self._values) + at
+
+    def _find(self, row: np.ndarray, at: np.ndarray) -> np.ndarray:
+        return np.minimum(np.searchsorted(self._keys, self._key(row, at)), len(self._keys) - 1)
+
+
+def _gathered(placed: Placements) -> dict[int, _Members]:
+    """By source axis."""
+    return {k: _Members(placed, k) for k in range(placed.pool.shape[1]) if (placed.pool[:, k] != AFFINE).any()}
+
+
+def _last_cells(placed: Placements, gathered: dict[int, _Members]) -> np.ndarray:
     """int64 (p, r): the last cell of the view that each placement can fill."""
     last = placed.into_first + placed.into_step * (placed.into_count - 1)
-    for row, axis in np.argwhere(placed.pool != AFFINE).tolist():
-        into = int(placed.axis[row, axis])
-        furthest = int(_pool(placed, row, axis)[1].max())
-        last[row, into] = placed.into_first[row, into] + placed.into_step[row, into] * furthest
+    for axis, members in gathered.items():
+        rows = members.rows
+        into = placed.axis[rows, axis]
+        last[rows, into] = placed.into_first[rows, into] + placed.into_step[rows, into] * members.furthest
     return last
 
 
-def _source_cells(placed: Placements, row: np.ndarray, points: np.ndarray, axis: int) -> np.ndarray:
+def _positions(placed: Placements, row: np.ndarray, points: np.ndarray, axis: int) -> np.ndarray:
+    """int64 (n,): where along the view axis that feeds a source axis each point lies in its placement."""
     fed = placed.axis[row, axis]
+    if not points.shape[1]:
+        return np.zeros(len(row), np.int64)
     into = np.maximum(fed, 0)
     at = np.arange(len(row))
-    if not points.shape[1]:
-        return placed.first[row, axis]
-    step = (points[at, into] - placed.into_first[row, into]) // placed.into_step[row, into]
-    step = np.where(fed == UNFED, 0, step)
-    for gathered in np.unique(row[placed.pool[row, axis] != AFFINE]).tolist():
-        mine = row == gathered
-        pool_from, pool_into = _pool(placed, gathered, axis)
-        order = np.argsort(pool_into)
-        step[mine] = pool_from[order[np.searchsorted(pool_into[order], step[mine])]]
-    return placed.first[row, axis] + placed.step[row, axis] * step
-
-
-def _pool(placed: Placements, row: int, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    start = int(placed.pool[row, axis])
-    members = slice(start, start + int(placed.count[row, axis]))
-    return placed.pool_from[members], placed.pool_into[members]
+    position = (points[at, into] - placed.into_first[row, into]) // placed.into_step[row, into]
+    return np.where(fed == UNFED, 0, position)
 
 
 def _integers(part: Any, axis: int) -> np.ndarray:
@@ -232,5 +289,9 @@ def _integers(part: Any, axis: int) -> np.ndarray:
     if array.size and array.dtype.kind not in "iu":
         raise SelectionError(
             f"coordinate of axis {axis} is {array.dtype}; vindex takes integers for every axis; slice the view first"
+        )
+    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        raise SelectionError(
+            f"index {int(array.max())} of axis {axis} is out of bounds; no axis is that long", reason="index-bounds"
         )
     return array.astype(np.int64)

@@ -23,7 +23,12 @@ _WHOLE_FROM = 0.5
 
 
 def read_shard(
-    session: Session, request: Request, chain: Chain, placer: Placer | PointPlacer, members: list[int], counts: ReadCounts
+    session: Session,
+    request: Request,
+    chain: Chain,
+    placer: Placer | PointPlacer,
+    members: list[int],
+    counts: ReadCounts,
 ) -> bool:
     """Read the inner chunks that fragments need and place them; False: read the whole shard instead.
 

@@ -19,19 +19,19 @@ import numpy as np
 from lazyzarr.access.session import Session
 from lazyzarr.algebra.span import Span, within
 from lazyzarr.codecs.chain import Chain, compile_chain
-from lazyzarr.codecs.decoding import decode_values
-from lazyzarr.errors import LazyZarrError
+from lazyzarr.codecs.values import decode_values
+from lazyzarr.errors import LazyZarrError, SourceChanged
 from lazyzarr.ir import fill
 from lazyzarr.ir.chunk_keys import chunk_keys
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Layout, StoredArray
+from lazyzarr.ir.layout import Layout, Stamp, StoredArray
 from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Fill, Index, Recode, Source, Stack, Tiles, Transpose
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.ir.tiles import tile_array
 from lazyzarr.lower.sources import meeting
 from lazyzarr.read.counts import ReadCounts
-from lazyzarr.read.failure import named
+from lazyzarr.read.failure import named, not_plain
 
 MOST_CHUNKS = 8
 MOST_BRANCHES = 4
@@ -84,7 +84,7 @@ def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarr
         return None
     pull = _Pull(graph, schemas)
     whole = tuple(Axis(0, 1, n, k) for k, n in enumerate(shape))
-    if not pull.node(len(graph.nodes) - 1, whole, tuple((0, 1, n) for n in shape), ()):
+    if not pull.down(whole, tuple((0, 1, n) for n in shape)):
         return None
     windows = [window for piece in pull.pieces for window in _windows(piece)]
     referenced = sum(window.piece.array.refs is not None for window in windows)
@@ -111,9 +111,18 @@ class _Pull:
         self.pieces: list[Piece] = []
         self.constants: list[tuple[Box, object]] = []
         self.chunks = 0
+        self._waiting: list[tuple[int, tuple[Axis, ...], Box, tuple[int, ...]]] = []
 
-    def node(self, position: int, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
-        """Follow one box of a node down; False: not small. ``above`` are the decodes and recodes passed."""
+    def down(self, axes: tuple[Axis, ...], box: Box) -> bool:
+        """Follow the whole view down to its leaves; False: not small. Joins of joins may be any depth."""
+        self._waiting = [(len(self.graph.nodes) - 1, axes, box, ())]
+        while self._waiting:
+            if not self._branch(*self._waiting.pop()):
+                return False
+        return True
+
+    def _branch(self, position: int, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
+        """Follow one box of a node down to a leaf or a join; ``above`` are the decodes and recodes passed."""
         while True:
             node = self.graph.nodes[position]
             match node:
@@ -141,7 +150,7 @@ class _Pull:
                 case Tiles():
                     return self._tiles(node, axes, box, above)
                 case Fill():
-                    if above:
+                    if above or len(self.constants) == MOST_CHUNKS:
                         return False
                     self.constants.append((box, fill.from_json(node.value, node.data_type)))
                     return to_numpy(node.data_type).kind != "O"
@@ -166,8 +175,7 @@ class _Pull:
             if isinstance(node, Stack):
                 # the axis has one cell here and is not there below
                 inner = (*inner[: node.axis], *inner[node.axis + 1 :])
-            if not self.node(node.inputs[number], inner, part_box, above):
-                return False
+            self._waiting.append((node.inputs[number], inner, part_box, above))
         return True
 
     def _starts(self, position: int, node: Concat | Stack) -> list[int]:
@@ -208,19 +216,18 @@ class _Pull:
         table = self.graph.tables[node.table]
         kept: dict[Any, Any] = table.memo.setdefault("tiles", {})
         key = (row, node.layouts, node.refs)
-        if key not in kept:
+        found = kept.get(key)
+        if found is None:
             if len(kept) >= _TILES_KEPT:
-                kept.clear()
+                kept.clear()  # another thread may do so at any time, too
             array = tile_array(self.graph, node, row)
             lengths = list(array.shape)
             if node.new_axis is not None:
                 lengths.insert(node.new_axis, 1)
-            kept[key] = (array, np.asarray(table["origin"][row : row + 1])[0].tolist(), lengths)
-        return kept[key]
+            found = kept[key] = (array, np.asarray(table["origin"][row : row + 1])[0].tolist(), lengths)
+        return found
 
-    def _leaf(
-        self, array: StoredArray, number: int, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]
-    ) -> bool:
+    def _leaf(self, array: StoredArray, number: int, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
         if array.values is not None or array.variants or array.places:
             return False
         layout = self._layout(number, above)
@@ -273,7 +280,7 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
     array, layout = window.piece.array, window.piece.layout
     chain = compile_chain(layout)
     url, offset, length, present = _place(window, graph)
-    stamp = None if array.refs is None else array.stamp
+    stamp = Stamp(size=chain.nbytes) if array.refs is None else array.stamp
     origin: tuple[int, ...] | None = None
     shape = chain.shape
     if (chain.raw or chain.raw_swapped) and length in (-1, chain.nbytes):
@@ -283,9 +290,10 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
         if not present:
             data = None
         elif array.refs is None:
-            data = session.try_read(
-                url, grant=array.grant, offset=None if length < 0 else offset, length=None if length < 0 else length
-            )
+            if length < 0:  # the decoder checks the length of a whole object
+                data = session.try_read(url, grant=array.grant)
+            else:
+                data = session.try_read(url, grant=array.grant, offset=offset, length=length, stamp=stamp)
         else:
             data = session.read(url, grant=array.grant, offset=offset, length=length, stamp=stamp)
         if data is None:
@@ -297,6 +305,8 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
         else:
             origin, cells = None, chain.decode(memoryview(data))
     except LazyZarrError as error:
+        if isinstance(error, SourceChanged) and array.refs is None:
+            error = not_plain(chain.nbytes)
         raise named(error, array, window.chunk, url, offset, length) from error
     counts.add(1)
     key: list[slice] = []
@@ -347,12 +357,15 @@ def _place(window: Window, graph: Graph) -> tuple[str, int, int, bool]:
     refs = graph.tables[array.refs]
     one = slice(row, row + 1)
     present = "state" not in refs or bool(np.asarray(refs["state"][one])[0])
-    return array.location or "", int(np.asarray(refs["offset"][one])[0]), int(np.asarray(refs["length"][one])[0]), present
+    return (
+        array.location or "",
+        int(np.asarray(refs["offset"][one])[0]),
+        int(np.asarray(refs["length"][one])[0]),
+        present,
+    )
 
 
-def _clip(
-    axes: tuple[Axis, ...], axis: int, low: int, high: int, box: Box
-) -> tuple[tuple[Axis, ...], Box] | None:
+def _clip(axes: tuple[Axis, ...], axis: int, low: int, high: int, box: Box) -> tuple[tuple[Axis, ...], Box] | None:
     """The cells of one axis in ``[low, high)``, counted from ``low``, with the box of the view they fill."""
     here = axes[axis]
     start, step, count, into = here.start, here.step, here.count, here.into

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from lazyzarr.algebra.selection import basic, gather_indices
-from lazyzarr.codecs.decoding import decode_values
+from lazyzarr.codecs.values import decode_values
 from lazyzarr.interpret import interpret
 from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph, GraphBuilder

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from lazyzarr.algebra.span import Span
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.nodes import Broadcast, Concat, Fill, Node, Transpose
+from lazyzarr.ir.layout import NamedConfig
+from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Fill, Index, Node, Transpose
 from lazyzarr.optimize import RULES, Step, apply_rule, is_normal, optimize
 from lazyzarr.optimize.engine import RuleError
 from lazyzarr.optimize.measure import TOO_LARGE, Weight, is_lower, weigh
@@ -147,3 +149,13 @@ def test_sharing_that_ends_lets_a_rule_fire() -> None:
 def test_programs_are_what_numpy_says() -> None:
     cells = a.cells()
     assert (Program(optimize(a[1:, ::-1].T.graph)).cells() == cells[1:, ::-1].T).all()
+
+
+def test_a_constant_without_a_decoded_value_is_left_alone() -> None:
+    cast = NamedConfig("cast_value", {"data_type": "float32"})
+    view = Graph([Fill((2,), "float32", "NaN"), Decode(0, (cast,), "int16", 0), Index(1, (Span(0, 1, 1),))])
+    assert apply_rule(view, "decode_of_fill") is None
+    joined = Graph(
+        [Fill((2,), "float32", "NaN"), Fill((2,), "float32", 1.0), Concat((0, 1), 0), Decode(2, (cast,), "int16", 0)]
+    )
+    assert optimize(joined) is joined

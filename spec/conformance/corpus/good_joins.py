@@ -18,7 +18,7 @@ def concat_unequal_chunks(case: Case) -> None:
         lz.concat(views, axis=0),
         np.concatenate(parts),
         fill_value=0,
-        flatness="L4",
+        flatness="L3",
         chunks=9,
         placements=3,
         about="unequal chunk shapes, and lengths that are no multiple of them; padding is never seen",
@@ -177,7 +177,7 @@ def _overlapping(case: Case, overlap: str) -> None:
     for part, (row, column) in parts if overlap == "last" else parts[::-1]:
         values[row : row + part.shape[0], column : column + part.shape[1]] = part
     placed = [(view, origin) for view, (_, origin) in zip(views, parts, strict=True)]
-    flatness, chunks = {"first": ("L3", 7), "last": ("L4", 8)}[overlap]
+    flatness, chunks = {"first": ("L3", 7), "last": ("L3", 8)}[overlap]
     case.save(
         lz.overlay((7, 6), placed, fill_value=-7, overlap=overlap),
         values,
@@ -209,7 +209,7 @@ def interleave(case: Case) -> None:
         lz.interleave(views, axis=0),
         values,
         fill_value=0,
-        flatness="L4",
+        flatness="L2",
         chunks=5,
         placements=3,
         about="an overlay with steps: cells of the inputs alternate along an axis",
@@ -256,7 +256,7 @@ def index_of_everything(case: Case) -> None:
         view[6:1:-2, :, ::2],
         stacked[6:1:-2, :, ::2],
         fill_value=0,
-        flatness="L4",
+        flatness="L2",
         chunks=10,
         placements=3,
         about="one cut through a transposed stack of a concat",
