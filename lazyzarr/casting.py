@@ -56,16 +56,17 @@ def cast_codec(
     CastError
         When values may be lost and no rounding is named, or the types are no numbers.
     """
-    for data_type in (stored, target):
-        if types.to_numpy(data_type).kind not in "iuf":
+    old, new = types.to_numpy(stored), types.to_numpy(target)
+    for dtype in (old, new):
+        if dtype.kind not in "iuf":
             raise CastError(
-                f"cast from {stored} to {target}; only integers and floats are cast; read the view and convert the array"
+                f"cast from {old} to {new}; only integers and floats are cast; read the view and convert the array"
             )
     if rounding is None and not keeps_values(stored, target):
-        inexact = not (types.to_numpy(stored).kind in "iu" and types.to_numpy(target).kind in "iu")
+        inexact = not (old.kind in "iu" and new.kind in "iu")
         if inexact or out_of_range is None:
             raise CastError(
-                f"cast from {stored} to {target}; not every value of {stored} is one of {target}; "
+                f"cast from {old} to {new}; not every value of {old} is one of {new}; "
                 'say how: rounding="nearest-even" and, if values may be outside, out_of_range="clamp" or "wrap"'
             )
     configuration: dict[str, Json] = {

@@ -142,6 +142,8 @@ class Opening:
         return bytes(text), stamp
 
     def _array(self, url: str, info: ZarrArrayInfo, stamp: Stamp) -> View:
+        self.limits.check("rank", len(info.shape), where=shown(url))
+        self.limits.check("codecs", len(info.layout.codecs), where=shown(url))
         array = StoredArray(layout=0, shape=info.shape, location=url, stamp=stamp)
         return source(array, [info.layout], reader=self.reader, dims=info.dimension_names, attrs=info.attributes)
 
