@@ -138,6 +138,9 @@ class Connections:
                 # Closed by the server while idle: nothing was answered, so this was no try.
                 connection.close()
                 self._drop(key)
+            except BaseException:
+                connection.close()
+                raise
         if connection is None or response is None:
             connection = self._open(place, proxy, known)
         try:

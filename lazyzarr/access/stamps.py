@@ -1,7 +1,8 @@
 """Whether an object is still the one that was referenced: the comparison of `Stamp` values.
 
-Owns the rule. Fields that both sides know are compared one by one. Where one differs, or none can be compared, and
-the stamp has a digest, the content decides: a copied tree has new times and inodes and the same metadata documents.
+Owns the rule. Fields that both sides know are compared one by one. Where one differs, or none but the size can be
+compared, and the stamp has a digest, the content decides: a copied tree has new times and inodes and the same
+metadata documents.
 Refuses to fetch anything: whoever has the answer in hand asks.
 """
 
@@ -15,6 +16,8 @@ from lazyzarr.errors import SourceChanged
 from lazyzarr.ir.layout import Stamp
 
 _FIELDS = ("size", "mtime_ns", "inode", "etag")
+_TELLING = ("mtime_ns", "inode", "etag")
+"""Fields of which an equal one tells that the content is equal."""
 
 
 def digest(content: Buffer) -> str:
@@ -47,7 +50,8 @@ def needs_content(expected: Stamp, found: Stamp) -> bool:
     """Whether only the digest of the content can tell that the object is the one that was referenced."""
     if expected.digest is None:
         return False
-    shared = any(getattr(expected, name) is not None and getattr(found, name) is not None for name in _FIELDS)
+    # an equal size says little: a tree that was moved to other storage has no other field in common
+    shared = any(getattr(expected, name) is not None and getattr(found, name) is not None for name in _TELLING)
     return not shared or bool(differences(expected, found))
 
 

@@ -51,6 +51,19 @@ def overlapping_pairs(starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[n
         row = stop
 
 
+def _meeting_bounds(
+    starts: np.ndarray, counts: np.ndarray, steps: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of combs whose bounds meet. Combs of one step per axis are boxes of (remainder, quotient), so that the
+    many combs of an interleave make no pair.
+    """
+    if len(steps) and (steps == steps[0]).all() and (steps[0] != 1).any():
+        starts = np.concatenate([starts % steps, starts // steps], axis=1)
+        counts = np.concatenate([np.minimum(counts, 1), counts], axis=1)
+        steps = np.ones_like(starts)
+    return overlapping_pairs(starts, starts + np.where(counts > 0, steps * (counts - 1) + 1, 0))
+
+
 def any_overlap(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray) -> tuple[int, int] | None:
     """The first found pair of combs with a common cell, or None.
 
@@ -62,8 +75,7 @@ def any_overlap(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray) -> tu
     >>> any_overlap(np.array([[0], [1]]), np.array([[3], [3]]), np.array([[2], [2]])) is None
     True
     """
-    stops = starts + np.where(counts > 0, steps * (counts - 1) + 1, 0)
-    for left, right in overlapping_pairs(starts, stops):
+    for left, right in _meeting_bounds(starts, counts, steps):
         plain = (steps[left] == 1).all(axis=1) & (steps[right] == 1).all(axis=1)
         if plain.any():
             at = int(np.argmax(plain))
@@ -92,9 +104,8 @@ def visible(
     dict
         Only combs that lose cells appear; those seen whole do not.
     """
-    stops = starts + np.where(counts > 0, steps * (counts - 1) + 1, 0)
     above: dict[int, list[int]] = {}
-    for left, right in overlapping_pairs(starts, stops):
+    for left, right in _meeting_bounds(starts, counts, steps):
         upper = np.where(rank_of[left] > rank_of[right], left, right)
         lower = left + right - upper
         for low, high in zip(lower.tolist(), upper.tolist(), strict=True):

@@ -42,7 +42,6 @@ _MEMORY = (66 << 20, 2)
 """What an lzma decoder may reserve: the dictionary of preset 9, plus twice the chunk."""
 _ZSTD_MAGIC, _ZSTD_SKIPPABLE = 0xFD2FB528, 0x184D2A50
 _ZSTD_BLOCK = 1 << 17
-_ZSTD_START = _ZSTD_MAGIC.to_bytes(4, "little")
 _BLOSC_HEADER = struct.Struct("<BBBBIII")
 _BLOSC_SCRATCH = 64 << 20
 _U32 = struct.Struct("<I")
@@ -201,24 +200,6 @@ def zstd_content(data: Bytes) -> tuple[int, bool]:
     return total, declared
 
 
-def zstd_first_is(data: Bytes, content: int) -> bool:
-    """Whether the first frame declares just this content [bytes], so that nothing may follow it.
-
-    Examples
-    --------
-    >>> zstd_first_is(_zstd.compress(b"x" * 1000), 1000), zstd_first_is(_zstd.compress(b"x" * 1000), 500)
-    (True, False)
-    """
-    if data[:4] != _ZSTD_START or len(data) < 14:
-        return False
-    descriptor = data[4]
-    single = descriptor >> 5 & 1
-    width = (single, 2, 4, 8)[descriptor >> 6]
-    at = 6 - single + (0, 1, 2, 4)[descriptor & 3]
-    found = int.from_bytes(data[at : at + width], "little") + (256 if width == 2 else 0)
-    return width > 0 and found == content
-
-
 def zstd(configuration: Configuration, size: Size, cells: Cells) -> BytesStage:
     """Zstandard: one frame or several, content size declared or not."""
     level = integer("zstd", configuration, "level", 0)
@@ -248,11 +229,10 @@ def zstd(configuration: Configuration, size: Size, cells: Cells) -> BytesStage:
 
     def into(data: Bytes, out: Array) -> None:
         try:
-            if not zstd_first_is(data, limit):
-                content, declared = zstd_content(data)
-                if declared:
-                    size.check(content, "zstd")
-            _zstd.decompress(data, out)  # never beyond the end of the buffer
+            content, declared = zstd_content(data)
+            if declared:
+                size.check(content, "zstd")
+            _zstd.decompress(data, out)
         except ChunkError:
             raise
         except _NATIVE_ERRORS as error:

@@ -137,7 +137,7 @@ class _Lowering:
             case Stack():
                 return table.joined([table.inserted(p, node.axis, k) for k, p in enumerate(inputs)])
             case Overlay():
-                return self._overlay(position, node, inputs, shapes)
+                return self._overlay(position, node, inputs, shapes, needed)
             case Recode():
                 return self._recode(node, inputs[0])
             case Decode():
@@ -156,22 +156,23 @@ class _Lowering:
         return _over(self._constant(node.shape, node.data_type, node.fill_value), placed)
 
     def _overlay(
-        self, position: int, node: Overlay, inputs: list[Placements], shapes: list[tuple[int, ...]]
+        self, position: int, node: Overlay, inputs: list[Placements], shapes: list[tuple[int, ...]], needed: Box
     ) -> Placements:
         rank = len(node.shape)
         steps = node.steps or ((1,) * rank,) * len(inputs)
-        parts = [table.shifted(p, o, s) for p, o, s in zip(inputs, node.origins, steps, strict=True)]
-        seen = [math.prod(shape) for shape in shapes]
+        combs = tuple(
+            np.array(columns, np.int64).reshape(len(inputs), rank) for columns in (node.origins, shapes, steps)
+        )
+        seen = _cells_in(needed, *combs)
+        used = np.flatnonzero(seen)  # what lies elsewhere neither shows nor hides anything that is asked for
+        parts = [table.shifted(inputs[k], node.origins[k], steps[k]) for k in used.tolist()]
         if node.overlap != "error":
-            starts, counts, strides = (
-                np.array(columns, np.int64).reshape(len(inputs), rank) for columns in (node.origins, shapes, steps)
-            )
-            ranks = np.arange(len(inputs)) if node.overlap == "last" else np.arange(len(inputs), 0, -1)
-            for number, pieces in visible(starts, counts, strides, ranks).items():
+            ranks = used if node.overlap == "last" else -used
+            for number, pieces in visible(combs[0][used], combs[1][used], combs[2][used], ranks).items():
                 parts[number] = table.joined([table.nothing(rank), *(_cut(parts[number], piece) for piece in pieces)])
-                seen[number] = sum(math.prod(span.count for span in piece) for piece in pieces)
-        placed = table.joined(parts)
-        if sum(seen) == math.prod(node.shape):
+                seen[used[number]] = sum(_cells_in(needed, *_columns(piece)).item() for piece in pieces)
+        placed = table.joined([table.nothing(rank), *parts])
+        if seen.sum() == math.prod(high - low for low, high in needed):
             return placed
         return _over(self._constant(node.shape, self.schemas[position].data_type, node.fill_value), placed)
 
@@ -213,6 +214,19 @@ class _Lowering:
 def _over(background: Placements, placed: Placements) -> Placements:
     """A constant behind everything: painted before all constants that stand on it."""
     return table.joined([background, replace(placed, order=placed.order + 1)])
+
+
+def _cells_in(box: Box, starts: np.ndarray, counts: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """int64 (n,): how many cells of each comb lie in a box."""
+    low, high = np.array(box, np.int64).reshape(len(box), 2).T
+    first = np.maximum(-((starts - low) // steps), 0)
+    stop = np.minimum(-((starts - high) // steps), counts)
+    return np.maximum(stop - first, 0).prod(axis=1)
+
+
+def _columns(comb: tuple[Span, ...]) -> tuple[np.ndarray, ...]:
+    """Start, count and step of a comb, (1, r) each."""
+    return tuple(np.array([[getattr(span, name) for span in comb]], np.int64) for name in ("start", "count", "step"))
 
 
 def _cut(placed: Placements, comb: tuple[Span, ...]) -> Placements:

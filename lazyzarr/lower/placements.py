@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -87,6 +88,7 @@ def whole(source: np.ndarray, layout: np.ndarray, shape: np.ndarray, *, origin: 
     return without_empty(placed)
 
 
+@lru_cache(maxsize=64)
 def nothing(rank: int) -> Placements:
     """No placement, in a view of this rank."""
     return rows(whole(_NOTHING[:1], _NOTHING[:1], np.zeros((0, rank), np.int64)), _NOTHING)
@@ -122,6 +124,7 @@ def rows(placed: Placements, keep: np.ndarray) -> Placements:
 
 def joined(parts: Sequence[Placements]) -> Placements:
     """All placements of views of equal rank, in order; source ranks are padded to the largest."""
+    parts = [part for part in parts if len(part)] or parts[:1]
     if len(parts) == 1:
         return parts[0]
     q = max(part.first.shape[1] for part in parts)
@@ -144,7 +147,7 @@ def joined(parts: Sequence[Placements]) -> Placements:
 
 def moved(placed: Placements, axis: int, cells: int) -> Placements:
     """Placed further along one axis."""
-    if not cells:
+    if not cells or not len(placed):
         return placed
     into_first = placed.into_first.copy()
     into_first[:, axis] += cells

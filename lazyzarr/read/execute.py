@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Buffer
 from itertools import groupby
 
 import numpy as np
@@ -48,6 +49,9 @@ class Execution:
         self._layout = chunks.layout.tolist()
         self._array = chunks.array.tolist()
         self._flat = placer.out.reshape(-1) if placer.out.flags.c_contiguous else None
+        plain = self._flat is not None and not placer.out.dtype.hasobject and placer.out.dtype.kind != "T"
+        self._bytes = memoryview(self._flat.view(np.uint8)) if self._flat is not None and plain else None
+        self._rooms = threading.local()  # one buffer for each thread: fresh memory costs more than reading into it
         self._sharded = any(chain.sharding is not None for chain in plan.chains.values())
 
     def run(self) -> None:
@@ -108,16 +112,13 @@ class Execution:
         Chunks that are a box of the output are decoded into their run of it, or into cells that each of them uses
         in turn; plain cells are read there at once.
         """
-        chunks = [request.chunks[0] for request in requests]
         cells: dict[int, np.ndarray] = {}
-        targets = [self._target(chunk, cells) for chunk in chunks]
-        plain = [
-            memoryview(target.reshape(-1).view(np.uint8)) if target is not None and self._chain(chunk).raw else None
-            for chunk, target in zip(chunks, targets, strict=True)
-        ]
-        answers = self.session.read_objects([request.url for request in requests], plain, grant=grant)
+        targets = [self._target(request.chunks[0], cells) for request in requests]
+        urls, plain = [request.url for request in requests], [buffer for _, buffer in targets]
+        answers = self.session.read_objects(urls, plain, grant=grant)
         decoded = 0
-        for chunk, target, buffer in zip(chunks, targets, plain, strict=True):
+        for request, (target, buffer) in zip(requests, targets, strict=True):
+            chunk = request.chunks[0]
             self._go_on()
             try:
                 data = next(answers)
@@ -125,25 +126,29 @@ class Execution:
                     self._fill(chunk)
                     continue
                 decoded += 1
-                if target is None or not (data is buffer or self._chain(chunk).decode_into(data, target)):
+                read = buffer is not None and data is buffer
+                if not (read or (target is not None and self._chain(chunk).decode_into(octets(data), target))):
                     self._decode(chunk, memoryview(data), 0, -1)
-                elif self.plan.runs[chunk] < 0:
+                elif target is not None and self.plan.runs[chunk] < 0:
                     self.placer.put_block(self._members[self._first[chunk]], target)
             except LazyZarrError as error:
                 raise self._named(error, chunk, 0, -1) from error
         return decoded
 
-    def _target(self, chunk: int, cells: dict[int, np.ndarray]) -> np.ndarray | None:
-        """Where a whole chunk can be decoded to."""
+    def _target(self, chunk: int, cells: dict[int, np.ndarray]) -> tuple[np.ndarray | None, memoryview | None]:
+        """Where a whole chunk can be decoded to, and where its bytes can be read to if they are the cells."""
         chain, run = self._chain(chunk), self.plan.runs[chunk]
         if not self.plan.blocks[chunk] or not chain.can_decode_into:
-            return None
+            return None, None
         if run >= 0 and self._flat is not None:
-            return self._flat[run : run + math.prod(chain.shape)].reshape(chain.shape)
+            if chain.raw and self._bytes is not None:
+                first = run * chain.dtype.itemsize
+                return None, self._bytes[first : first + chain.nbytes]
+            return self._flat[run : run + math.prod(chain.shape)].reshape(chain.shape), None
         layout = self._layout[chunk]
         if layout not in cells:
             cells[layout] = np.empty(chain.shape, chain.dtype)
-        return cells[layout]
+        return cells[layout], memoryview(cells[layout].reshape(-1).view(np.uint8)) if chain.raw else None
 
     def _chain(self, chunk: int) -> Chain:
         return self.plan.chains[self._layout[chunk]]
@@ -159,16 +164,7 @@ class Execution:
                 done = read_shard(self.session, request, chain, self.placer, self._fragments(chunk), self.counts)
                 if done:
                     return 0
-            if request.length < 0:  # the decoder checks the length of a whole object
-                data = self.session.read(request.url, grant=request.grant)
-            else:
-                data = self.session.read(
-                    request.url,
-                    grant=request.grant,
-                    offset=request.offset,
-                    length=request.length,
-                    stamp=request.stamp,
-                )
+            data = self._bytes_of(request)
         except LazyZarrError as error:
             if isinstance(error, SourceMissing) and plan.chunks.state[chunk] == OBJECT:
                 self._fill(chunk)
@@ -184,6 +180,18 @@ class Execution:
             part = view if size < 0 else view[start : start + size]
             self._decode(member, part, request.offset + start, size)
         return len(request.chunks)
+
+    def _bytes_of(self, request: Request) -> Buffer:
+        url, grant, offset, length, stamp = request.url, request.grant, request.offset, request.length, request.stamp
+        if length < 0:  # the decoder checks the length of a whole object
+            return self.session.read(url, grant=grant)
+        if not self.plan.local:
+            return self.session.read(url, grant=grant, offset=offset, length=length, stamp=stamp)
+        room = getattr(self._rooms, "room", None)
+        if room is None or len(room) < length:
+            room = self._rooms.room = memoryview(np.empty(length, np.uint8))
+        self.session.read_into(url, offset, [room[:length]], grant=grant, stamp=stamp)
+        return room[:length]
 
     def _read_direct(self, request: Request, chunk: int, chain: Chain) -> bool:
         """Plain cells go from the object straight into the output where they are one run on both sides."""

@@ -191,17 +191,18 @@ def _matched(placed: Placements, gathered: dict[int, _Members], points: np.ndarr
     if not rank:
         return tuple(np.indices((len(placed), len(points))).reshape(2, -1))  # type: ignore[return-value]
     last = _last_cells(placed, gathered)
-    # points are sorted along the axis that tells most placements apart: few candidates for each
-    axis = max(range(rank), key=lambda k: len(np.unique(placed.into_first[:, k])))
+    every = [_intervals(placed, gathered, last, axis) for axis in range(rank)]
+    # points are sorted along the axis that tells most apart: few candidates for each interval
+    axis = max(range(rank), key=lambda k: len(np.unique(every[k][1])))
+    rows, first, final = every[axis]
     order = np.argsort(points[:, axis], kind="stable")
     along = points[order, axis]
-    low = np.searchsorted(along, placed.into_first[:, axis])
-    high = np.searchsorted(along, last[:, axis], side="right")
-    counts = np.maximum(high - low, 0)
+    low = np.searchsorted(along, first)
+    counts = np.maximum(np.searchsorted(along, final, side="right") - low, 0)
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for block in _blocks(counts):
         row, member = ranges(low[block], counts[block])
-        row, point = row + block.start, order[member]
+        row, point = rows[row + block.start], order[member]
         gap = points[point] - placed.into_first[row]
         on = ((gap >= 0) & (points[point] <= last[row]) & (gap % placed.into_step[row] == 0)).all(axis=1)
         row, point = row[on], point[on]
@@ -212,8 +213,29 @@ def _matched(placed: Placements, gathered: dict[int, _Members], points: np.ndarr
     return np.concatenate([r for r, _ in found]), np.concatenate([p for _, p in found])
 
 
+def _intervals(
+    placed: Placements, gathered: dict[int, _Members], last: np.ndarray, axis: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(placement, first cell, last cell) along a view axis: one interval of a placement, one of each gathered cell."""
+    whole = np.ones(len(placed), bool)
+    rows: list[np.ndarray] = []
+    cells: list[np.ndarray] = []
+    for source_axis, members in gathered.items():
+        here = placed.axis[members.of, source_axis] == axis
+        row = members.of[here]
+        rows.append(row)
+        cells.append(placed.into_first[row, axis] + placed.into_step[row, axis] * members.into[here])
+        whole[row] = False
+    rest = np.flatnonzero(whole)
+    return (
+        np.concatenate([rest, *rows]),
+        np.concatenate([placed.into_first[rest, axis], *cells]),
+        np.concatenate([last[rest, axis], *cells]),
+    )
+
+
 def _blocks(counts: np.ndarray) -> list[slice]:
-    """Neighbouring placements with about `_PAIRS_AT_ONCE` candidates together."""
+    """Neighbouring intervals with about `_PAIRS_AT_ONCE` candidates together."""
     number = np.cumsum(counts) // _PAIRS_AT_ONCE
     cuts = np.flatnonzero(np.diff(number)) + 1
     return [slice(a, b) for a, b in pairwise([0, *cuts.tolist(), len(counts)])]
@@ -224,13 +246,13 @@ class _Members:
 
     def __init__(self, placed: Placements, axis: int) -> None:
         self.rows = np.flatnonzero(placed.pool[:, axis] != AFFINE)
-        of, member = ranges(placed.pool[self.rows, axis], placed.count[self.rows, axis])
-        into = placed.pool_into[member]
-        self.furthest = np.maximum.reduceat(into, np.flatnonzero(np.diff(of, prepend=-1)))
+        number, member = ranges(placed.pool[self.rows, axis], placed.count[self.rows, axis])
+        self.of, self.into = self.rows[number], placed.pool_into[member]
+        self.furthest = np.maximum.reduceat(self.into, np.flatnonzero(np.diff(number, prepend=-1)))
         self._pooled = np.zeros(len(placed), bool)
         self._pooled[self.rows] = True
-        self._values, rank = np.unique(into, return_inverse=True)
-        key = self.rows[of] * len(self._values) + rank
+        self._values, rank = np.unique(self.into, return_inverse=True)
+        key = self._key(self.of, rank)
         order = np.argsort(key)
         self._keys, self._from = key[order], placed.pool_from[member[order]]
 
