@@ -46,6 +46,19 @@ def keeps_values(stored: DataType, target: DataType) -> bool:
     return True
 
 
+def promotes(stored: DataType, target: DataType) -> bool:
+    """Whether `cast_codec` turns one type into the other without losing a value.
+
+    Examples
+    --------
+    >>> promotes("int16", "float32"), promotes("bool", "int8"), promotes("bool", "bool")
+    (True, False, True)
+    """
+    return types.to_numpy(stored) == types.to_numpy(target) or (
+        all(types.to_numpy(data_type).kind in "iuf" for data_type in (stored, target)) and keeps_values(stored, target)
+    )
+
+
 def cast_codec(
     stored: DataType, target: DataType, rounding: Rounding | None, out_of_range: OutOfRange | None
 ) -> NamedConfig:

@@ -305,6 +305,7 @@ def _fitting(what: str, inputs: Sequence[View], axis: int | Literal["any"] | Non
     """Inputs that fit, promoted if asked; every mismatch of every input in one error."""
     problems: list[str] = []
     first = inputs[0]
+    named = next((k for k, view in enumerate(inputs) if view.dims is not None), 0)
     for number, view in enumerate(inputs):
         if axis != "any" and view.ndim != first.ndim:
             problems.append(f"{_named(number, view)} has rank {view.ndim}, input 0 has {first.ndim}")
@@ -315,9 +316,10 @@ def _fitting(what: str, inputs: Sequence[View], axis: int | Literal["any"] | Non
                 "slice or pad it"
                 for k in unequal
             )
-        if view.dims is not None and first.dims is not None and view.dims != first.dims:
+        if view.dims is not None and view.dims != inputs[named].dims:
             problems.append(
-                f"{_named(number, view)} has dimensions {view.dims}, input 0 has {first.dims}; transpose or rename_dims"
+                f"{_named(number, view)} has dimensions {view.dims}, input {named} has {inputs[named].dims}; "
+                "transpose or rename_dims"
             )
         problems.extend(_meaning_problems(number, view, first))
     if promote:
@@ -340,10 +342,10 @@ def _promoted(what: str, inputs: Sequence[View], problems: list[str]) -> list[Vi
         target = None
         problems.append(f"types {sorted({str(view.dtype) for view in inputs})} have no common type; convert them first")
     for number, view in enumerate(inputs):
-        if target is not None and not casting.keeps_values(view.data_type, target):
+        if target is not None and not casting.promotes(view.data_type, target):
             problems.append(
-                f"{_named(number, view)} has data type {view.dtype}, of which {target} does not keep every value; "
-                "call .astype with rounding= on it"
+                f"{_named(number, view)} has data type {view.dtype}, which no cast turns into {types.to_numpy(target)} "
+                "keeping every value; call .astype with rounding= on numbers, read and convert others"
             )
     if problems or target is None:
         raise CombineError(what, problems)

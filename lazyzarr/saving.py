@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from lazyzarr.access.policy import Grant
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import from_user, to_path
 from lazyzarr.display.flat import glance
@@ -134,3 +136,20 @@ def _check_savable(view: View) -> None:
             f"save of a view of {len(unsaved)} arrays that exist in this process only, such as {unsaved[0]}; "
             "a saved view references stored arrays; write them to a directory or an object store and open that"
         )
+    for table in view.ir.tables.values():
+        grant = view.reader.session.grants.get(table.grant)
+        if grant is not None and "url" in table:
+            _check_reach(table, grant)
+
+
+def _check_reach(table: Table, grant: Grant) -> None:
+    """Return if a document may reach every location of its table, which is looked at row by row when it is read.
+
+    Saved elsewhere, the rows would be judged by another place; what was out of reach has to stay there.
+    """
+    blob = np.asarray(table["url"]).tobytes()
+    for start, end in pairwise([0, *np.asarray(table["url_end"]).tolist()]):
+        text = blob[start:end].decode()
+        url = table.resolve(text) if table.resolve else text
+        if not grant.permits(url):
+            grant.check(url)

@@ -117,6 +117,10 @@ def _joined_refs(refs: Sequence[Table], columns: dict[str, Column]) -> Table | N
     names = set(refs[0].columns)
     if any(set(table.columns) != names for table in refs) or not names <= {"offset", "length", "state"}:
         return None
-    counts = [table.rows for table in refs]
-    columns["refs_first"] = np.cumsum([0, *counts[:-1]], dtype=np.int64)
-    return Table({name: np.concatenate([np.asarray(table[name]) for table in refs]) for name in sorted(names)})
+    distinct = {table.name: table for table in refs}
+    ends = np.cumsum([table.rows for table in distinct.values()], dtype=np.int64)
+    first = dict(zip(distinct, [0, *ends[:-1].tolist()], strict=True))
+    columns["refs_first"] = np.array([first[table.name] for table in refs], np.int64)
+    return Table(
+        {name: np.concatenate([np.asarray(table[name]) for table in distinct.values()]) for name in sorted(names)}
+    )

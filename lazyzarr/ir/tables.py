@@ -69,8 +69,8 @@ class Table:
 
     @property
     def rows(self) -> int:
-        """Length of the first column."""
-        return next(iter(self.columns.values())).shape[0]
+        """Length of the columns; the bytes of a text column, which has its own ``_end``, are not rows."""
+        return next(c for name, c in self.columns.items() if f"{name}_end" not in self.columns).shape[0]
 
     def __getitem__(self, column: str) -> Column:
         return self.columns[column]

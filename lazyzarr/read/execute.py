@@ -28,6 +28,9 @@ from lazyzarr.read.points import PointPlacer
 from lazyzarr.read.shards import read_shard
 from lazyzarr.read.workers import run_batches
 
+_REMOTE_THREADS = 16
+"""Remote requests wait for answers and not for processors."""
+
 
 class Execution:
     """One run of a plan into one output array."""
@@ -70,7 +73,7 @@ class Execution:
     def _threads(self) -> int:
         plan = self.plan
         if not plan.local:
-            return 16
+            return _REMOTE_THREADS
         chunks = max(len(plan.chunks), 1)
         if all(chain.raw for chain in plan.chains.values()) and plan.nbytes // chunks < 64 << 10:
             return 1  # handing out small raw chunks costs more than a second thread gains
@@ -78,12 +81,21 @@ class Execution:
 
     def _verify_arrays(self) -> None:
         """Arrays kept as one object per chunk are still those whose metadata was read."""
+        stamped = [
+            number
+            for number, stored in enumerate(self.plan.chunks.arrays)
+            if stored.stamp is not None and stored.refs is None and stored.location is not None
+        ]
+        run_batches(self._verify_array, stamped, 1 if self.plan.local else _REMOTE_THREADS, self.cancel)
+
+    def _verify_array(self, number: int) -> None:
+        self._go_on()
         chunks = self.plan.chunks
-        for number, stored in enumerate(chunks.arrays):
-            if stored.stamp is not None and stored.refs is None and stored.location is not None:
-                row = int(np.searchsorted(chunks.array, number))
-                key = chunks.layouts[self._layout[row]].metadata
-                self.session.verify(f"{stored.location}/{key}", stored.stamp, grant=stored.grant)
+        stored = chunks.arrays[number]
+        assert stored.stamp is not None
+        row = int(np.searchsorted(chunks.array, number))
+        key = chunks.layouts[self._layout[row]].metadata
+        self.session.verify(f"{stored.location}/{key}", stored.stamp, grant=stored.grant)
 
     def _batch(self, batch: list[Request]) -> None:
         decoded = 0
@@ -127,7 +139,7 @@ class Execution:
                     continue
                 decoded += 1
                 read = buffer is not None and data is buffer
-                if not (read or (target is not None and self._chain(chunk).decode_into(octets(data), target))):
+                if not (read or (target is not None and self._chain(chunk).decode_into(memoryview(data), target))):
                     self._decode(chunk, memoryview(data), 0, -1)
                 elif target is not None and self.plan.runs[chunk] < 0:
                     self.placer.put_block(self._members[self._first[chunk]], target)

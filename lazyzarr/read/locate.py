@@ -54,7 +54,7 @@ class Chunks:
 def locate(lowered: Lowered, found: Fragments) -> Chunks:
     """The chunks that fragments lie in, with where each is stored."""
     numbers, array = np.unique(found.source, return_inverse=True)
-    arrays = lowered.sources.arrays(numbers)
+    arrays, array = _distinct(lowered.sources.arrays(numbers), array)
     q = found.chunk.shape[1]
     shape = np.ones((len(arrays), q), np.int64)
     for number, stored in enumerate(arrays):
@@ -91,6 +91,13 @@ def locate(lowered: Lowered, found: Fragments) -> Chunks:
         first_member=np.r_[begins, len(members)],
         layouts=tuple(located.layouts),
     )
+
+
+def _distinct(arrays: list[StoredArray], array: np.ndarray) -> tuple[list[StoredArray], np.ndarray]:
+    """Each stored array once, so that chunks of one that is joined with itself are shared."""
+    number: dict[StoredArray, int] = {}
+    position = np.array([number.setdefault(stored, len(number)) for stored in arrays], np.int64)
+    return (arrays, array) if len(number) == len(arrays) else (list(number), position[array])
 
 
 class _Located:

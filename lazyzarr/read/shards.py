@@ -15,7 +15,7 @@ from lazyzarr.codecs.chain import Chain
 from lazyzarr.errors import SourceMissing
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.place import Placer
-from lazyzarr.read.plan import MAX_REQUEST, Request
+from lazyzarr.read.plan import MAX_REQUEST, REMOTE_GAP, Request
 from lazyzarr.read.points import PointPlacer
 
 _WHOLE_FROM = 0.5
@@ -68,7 +68,8 @@ def read_shard(
         cells[...] = sharding.fill
     stored = np.flatnonzero(present)
     stored = stored[np.argsort(offsets[stored], kind="stable")]
-    runs = _runs(offsets[stored].astype(np.int64), lengths[stored].astype(np.int64))
+    gap = 0 if session.is_local(url) else REMOTE_GAP
+    runs = _runs(offsets[stored].astype(np.int64), lengths[stored].astype(np.int64), gap)
     answers = session.read_ranges(
         url, [base + run[0] for run in runs], [run[1] for run in runs], grant=grant, stamp=stamp
     )
@@ -88,14 +89,14 @@ def read_shard(
     return True
 
 
-def _runs(offsets: np.ndarray, lengths: np.ndarray) -> list[tuple[int, int, int]]:
-    """(offset, length [bytes], inner chunks) of each run of touching inner chunks."""
+def _runs(offsets: np.ndarray, lengths: np.ndarray, gap: int) -> list[tuple[int, int, int]]:
+    """(offset, length [bytes], inner chunks) of each run of inner chunks at most ``gap`` bytes apart."""
     runs: list[tuple[int, int, int]] = []
     for offset, length in zip(offsets.tolist(), lengths.tolist(), strict=True):
         if runs:
             start, size, members = runs[-1]
-            if offset == start + size and size + length <= MAX_REQUEST:
-                runs[-1] = (start, size + length, members + 1)
+            if start + size <= offset <= start + size + gap and offset + length - start <= MAX_REQUEST:
+                runs[-1] = (start, offset + length - start, members + 1)
                 continue
         runs.append((offset, length, 1))
     return runs

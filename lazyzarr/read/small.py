@@ -88,8 +88,9 @@ def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarr
         return None
     windows = [window for piece in pull.pieces for window in _windows(piece)]
     referenced = sum(window.piece.array.refs is not None for window in windows)
-    if len(windows) > MOST_CHUNKS or referenced > 1:
-        return None  # ranges of one object are worth joining into one request
+    shared = len(windows) > 1 and len({(w.piece.array, w.chunk) for w in windows}) < len(windows)
+    if len(windows) > MOST_CHUNKS or referenced > 1 or shared:
+        return None  # ranges of one object are joined into one request, and a chunk is decoded once
     if out is None:
         out = np.empty(shape, to_numpy(schemas[-1].data_type))
     for box, value in pull.constants:

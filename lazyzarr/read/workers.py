@@ -24,10 +24,11 @@ def run_batches[Item](
     threads
         0 means one per processor.
     cancel
-        Set when a batch fails, so that the others stop at their next request.
+        Set when the waiting is interrupted, so that batches under way stop at their next request. After a failure no
+        batch is begun, but those under way come to their end: which failure is raised does not depend on the time.
     """
-    threads = min(threads or _processors(), len(batches)) if batches else 0
-    if threads <= 1:
+    threads = threads or _processors()
+    if threads == 1 or len(batches) < 2:
         for batch in batches:
             work(batch)
         return
