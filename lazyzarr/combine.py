@@ -7,6 +7,7 @@ different units are never joined silently.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any, Literal, SupportsIndex
 
@@ -156,13 +157,13 @@ def overlay(
     >>> overlay((5,), [(one, (3,))], fill_value=0).read().tolist()
     [0, 0, 0, 1, 1]
     """
-    lengths = tuple(int(n) for n in shape)
+    lengths = _whole("overlay", shape)
     if overlap not in ("error", "first", "last"):
         raise CombineError("overlay", [f'overlap is {overlap!r}; it is "error", "first" or "last"'])
     if not placed:
         return full(lengths, 0 if fill_value is None else fill_value, dtype=dtype)
     inputs = _inputs("overlay", [view for view, _ in placed])
-    origins = [tuple(int(o) for o in origin) for _, origin in placed]
+    origins = [_whole("overlay", origin) for _, origin in placed]
     return _overlay("overlay", lengths, inputs, origins, None, fill_value, overlap)
 
 
@@ -224,8 +225,9 @@ def pad(view: View, width: Any, *, value: Any = None) -> View:
     [0, 1, 1, 0, 0]
     """
     try:
-        pairs = np.broadcast_to(np.asarray(width, np.int64), (view.ndim, 2)).tolist()
-    except ValueError:
+        given = np.asarray(width)
+        pairs = np.broadcast_to(given.astype(np.int64, casting="same_kind"), (view.ndim, 2)).tolist()
+    except (ValueError, TypeError):
         raise ShapeError(
             f"pad of {width!r}; the view has rank {view.ndim}; give a (before, after) for each axis"
         ) from None
@@ -289,6 +291,14 @@ def _overlay(
     )
     reader = Reader.joined([v.reader for v in inputs])
     return View(node, inputs, reader=reader, dims=_dims(inputs), attrs=_attrs(inputs))
+
+
+def _whole(what: str, numbers: Sequence[Any]) -> tuple[int, ...]:
+    """Integers as they are; a length of 2.5 cells is a mistake and not 2."""
+    try:
+        return tuple(operator.index(number) for number in numbers)
+    except TypeError:
+        raise ShapeError(f"{what} with {tuple(numbers)}; cells are counted in integers; give integers") from None
 
 
 def _inputs(what: str, views: Sequence[View]) -> list[View]:

@@ -142,11 +142,11 @@ class ViewLimitError(ViewError):
 
     default_reason = "limit-exceeded"
 
-    def __init__(self, which: str, value: int, limit: int, *, where: str | None = None) -> None:
-        super().__init__(
-            f"{which} is {value}; the limit is {limit}; raise it with limits=Limits({which}=...) if you trust the origin",
-            where=where,
-        )
+    def __init__(
+        self, which: str, value: int, limit: int, *, where: str | None = None, remedy: str | None = None
+    ) -> None:
+        remedy = remedy or f"raise it with limits=Limits({which}=...) if you trust the origin"
+        super().__init__(f"{which} is {value}; the limit is {limit}; {remedy}", where=where)
         self.which, self.value, self.limit = which, value, limit
 
 

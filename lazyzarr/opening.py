@@ -112,8 +112,11 @@ class Opening:
 
     # -- Zarr -----------------------------------------------------------------------------------------
 
-    def _zarr_node(self, url: str) -> View | Group | None:
-        """The Zarr node at a location, of either version; None when there is none."""
+    def _zarr_node(self, url: str, known: tuple[str, ...] | None = None) -> View | Group | None:
+        """The Zarr node at a location, of either version; None when there is none.
+
+        ``known`` are the paths of nodes below it that consolidated metadata above it has.
+        """
         document = self._metadata(url, "zarr.json")
         if document is not None:
             text, stamp = document
@@ -122,7 +125,7 @@ class Opening:
                 return view
             node = read_group_metadata(text)
             if node.node_type == "group":
-                return self._group(url, node)
+                return self._group(url, node, known)
             return self._array(url, read_array_metadata(text), stamp)
         document = self._metadata(url, ".zarray")
         if document is not None:
@@ -131,7 +134,9 @@ class Opening:
         document = self._metadata(url, ".zgroup")
         if document is not None:
             attributes = self._metadata(url, ".zattrs")
-            return self._group(url, read_group_metadata(document[0], attributes and attributes[0]))
+            together = None if known is not None else self._metadata(url, ".zmetadata")
+            info = read_group_metadata(document[0], attributes and attributes[0], together and together[0])
+            return self._group(url, info, known)
         return None
 
     def _metadata(self, url: str, key: str) -> tuple[bytes, Stamp] | None:
@@ -147,15 +152,21 @@ class Opening:
         array = StoredArray(layout=0, shape=info.shape, location=url, stamp=stamp)
         return source(array, [info.layout], reader=self.reader, dims=info.dimension_names, attrs=info.attributes)
 
-    def _group(self, url: str, info: GroupInfo) -> Group:
-        names = info.members if info.members is not None else self._listed(url)
+    def _group(self, url: str, info: GroupInfo, known: tuple[str, ...] | None) -> Group:
+        paths = info.paths or known or info.paths  # members of a consolidated group have empty lists of their own
+        names = self._listed(url) if paths is None else sorted({path.partition("/")[0] for path in paths})
+        below = {
+            name: None if paths is None else tuple(p[len(name) + 1 :] for p in paths if p.startswith(f"{name}/"))
+            for name in names
+        }
         attrs = dict(info.attributes)
         conventions = attrs.get(CONVENTIONS)
         if isinstance(conventions, list) and any(is_ours(entry) for entry in conventions):
             attrs[CONVENTIONS] = [entry for entry in conventions if not is_ours(entry)]
             if not attrs[CONVENTIONS]:
                 del attrs[CONVENTIONS]
-        return Group({name: partial(self._child, url, name) for name in names}, attrs=attrs, place=shown(url))
+        openers = {name: partial(self._child, url, name, paths_below) for name, paths_below in below.items()}
+        return Group(openers, attrs=attrs, place=shown(url))
 
     def _listed(self, url: str) -> list[str]:
         """Names of the Zarr nodes directly below a group."""
@@ -168,8 +179,8 @@ class Opening:
             and any(self.session.exists(child(url, f"{name}/{m}")) for m in markers)
         ]
 
-    def _child(self, url: str, name: str) -> View | Group:
-        found = self._zarr_node(child(url, name))
+    def _child(self, url: str, name: str, known: tuple[str, ...] | None) -> View | Group:
+        found = self._zarr_node(child(url, name), known)
         if found is None:
             raise self._nothing_at(child(url, name))
         return found

@@ -23,6 +23,7 @@ from lazyzarr.document.groups import ArrayMember, GroupMember, Member, ViewMembe
 from lazyzarr.document.plain_array import Content
 from lazyzarr.document.publish import publish
 from lazyzarr.errors import SaveUnsupported
+from lazyzarr.ir.tables import Table
 from lazyzarr.view import View
 
 

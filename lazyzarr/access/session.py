@@ -376,7 +376,8 @@ class Session:
             return
         else:
             route, backend, granted = self._route(url, grant)
-            found = backend.stat(route, granted=granted)
+            # without a tag only the content can tell, so that is asked for at once
+            found = Stamp() if stamp.digest and not stamp.etag else backend.stat(route, granted=granted)
             if needs_content(stamp, found):
                 self._fetch(url, grant, Span(), stamp)
             else:

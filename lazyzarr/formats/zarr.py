@@ -129,6 +129,8 @@ def _read_v3(document: Mapping[str, Any]) -> ZarrArrayInfo:
     )
     attributes = document.get("attributes") or {}
     if not isinstance(attributes, dict):
+        raise _bad(f"attributes are a {type(attributes).__name__}", "attributes are a JSON object")
+    if not isinstance(attributes, dict):
         raise _bad(f"attributes are {attributes!r}", "they are a JSON object")
     names = _dimension_names(document.get("dimension_names"), len(shape))
     return ZarrArrayInfo(shape, layout, names, dict(cast("dict[str, Any]", attributes)))

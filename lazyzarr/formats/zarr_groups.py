@@ -19,12 +19,14 @@ class GroupInfo(Struct, frozen=True):
 
     node_type: str
     attributes: dict[str, Any]
-    members: tuple[str, ...] | None
-    """Names directly below, where consolidated metadata has them."""
+    paths: tuple[str, ...] | None
+    """Paths of all nodes below, where consolidated metadata has them."""
 
 
-def read_group_metadata(document: bytes, attributes: bytes | None = None) -> GroupInfo:
-    """Attributes and members of a group from ``zarr.json``, or from ``.zgroup`` and ``.zattrs``.
+def read_group_metadata(
+    document: bytes, attributes: bytes | None = None, consolidated: bytes | None = None
+) -> GroupInfo:
+    """Attributes and members of a group from ``zarr.json``, or from ``.zgroup``, ``.zattrs`` and ``.zmetadata``.
 
     Raises
     ------
@@ -38,18 +40,32 @@ def read_group_metadata(document: bytes, attributes: bytes | None = None) -> Gro
     """
     found = _object(document)
     if found.get("zarr_format") == 2:
-        return GroupInfo("group", _object(attributes) if attributes else {}, None)
+        members = _object(consolidated).get("metadata") if consolidated else None
+        return GroupInfo("group", _object(attributes) if attributes else {}, _v2_paths(members))
     if found.get("zarr_format") != 3 or found.get("node_type") not in ("group", "array"):
         raise SourceProtocolError(
             f"Zarr metadata has zarr_format {found.get('zarr_format')!r} and node_type {found.get('node_type')!r}; "
             "version 3 nodes are groups or arrays; check the location",
             reason="source-format",
         )
-    consolidated = found.get("consolidated_metadata")
-    members: tuple[str, ...] | None = None
-    if isinstance(consolidated, dict) and isinstance(consolidated.get("metadata"), dict):
-        members = tuple(sorted(name for name in consolidated["metadata"] if "/" not in name))
-    return GroupInfo(found["node_type"], dict(found.get("attributes") or {}), members)
+    held = found.get("attributes") or {}
+    if not isinstance(held, dict):
+        raise SourceProtocolError(
+            f"Zarr metadata has attributes that are a {type(held).__name__}; attributes are a JSON object; "
+            "check the source",
+            reason="source-format",
+        )
+    members = found.get("consolidated_metadata")
+    members = members.get("metadata") if isinstance(members, dict) else None
+    return GroupInfo(found["node_type"], held, tuple(sorted(members)) if isinstance(members, dict) else None)
+
+
+def _v2_paths(members: Any) -> tuple[str, ...] | None:
+    """Paths of the nodes whose metadata documents are kept together."""
+    if not isinstance(members, dict):
+        return None
+    documents = (path.rpartition("/") for path in members)
+    return tuple(sorted(node for node, _, key in documents if node and key in (".zarray", ".zgroup")))
 
 
 def _object(text: bytes) -> dict[str, Any]:

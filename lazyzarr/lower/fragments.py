@@ -14,8 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lazyzarr.errors import ViewLimitError
 from lazyzarr.lower.lowering import Lowered
 from lazyzarr.lower.placements import AFFINE, UNFED, Placements, ranges
+
+MAX_FRAGMENTS = 50_000_000
+"""Fragments that are made at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,9 @@ class _Cut:
     def _affine(self, axis: int, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, np.ndarray]:
         c = self.columns
         chunks = np.abs(high[at] - low[at]) + 1
+        total = float(chunks.sum(dtype=np.float64))
+        if total > MAX_FRAGMENTS:
+            raise ViewLimitError("fragments", int(total), MAX_FRAGMENTS, remedy="take a smaller part of the view")
         row, number = ranges(np.zeros_like(chunks), chunks)
         row = at[row]
         chunk = low[row] + np.where(high[row] >= low[row], number, -number)

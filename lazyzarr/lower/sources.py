@@ -10,6 +10,8 @@ from itertools import accumulate
 
 import numpy as np
 
+from lazyzarr.algebra.boxes import any_overlap
+from lazyzarr.errors import ViewSchemaError
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
 from lazyzarr.ir.nodes import Tiles
@@ -19,6 +21,7 @@ from lazyzarr.lower.needs import Box
 from lazyzarr.lower.placements import Placements, inserted, whole
 
 _ROWS_AT_ONCE = 1 << 16
+_ROWS_BISECTED = 1 << 8
 
 
 class SourceSpace:
@@ -51,7 +54,7 @@ class SourceSpace:
         """Placements of the arrays of a tiles node that meet a box (None: all of them)."""
         node = self._node(position)
         tile_table = self.graph.tables[node.table]
-        found = np.arange(tile_table.rows) if box is None else meeting(tile_table, box, node.new_axis)
+        found = np.arange(tile_table.rows) if box is None else meeting(tile_table, box, node)
         number = self.starts[self.nodes.index(position)] + found
         shape = np.asarray(tile_table["shape"][_key(found)])
         origin = np.asarray(tile_table["origin"][_key(found)])
@@ -70,12 +73,19 @@ class SourceSpace:
         return node
 
 
-def meeting(tile_table: Table, box: Box, new_axis: int | None) -> np.ndarray:
+def meeting(tile_table: Table, box: Box, node: Tiles) -> np.ndarray:
     """Rows of a tile table whose boxes meet a box, ascending.
 
     Rows are sorted by origin, so along the first axis on which origins differ a bisection finds the few
-    candidates; only their boxes are compared on the other axes.
+    candidates; only their boxes are compared on the other axes. Rows that were loaded just now are checked:
+    cells that two tiles fill would hide that other cells are filled by none.
+
+    Raises
+    ------
+    ViewSchemaError
+        Tiles of a stored table overlap, or reach outside the view.
     """
+    new_axis = node.new_axis
     if not box:  # rank 0: the one tile is the view
         return np.arange(tile_table.rows)
     axis, starts, reach = _leading(tile_table, new_axis)
@@ -89,7 +99,50 @@ def meeting(tile_table: Table, box: Box, new_axis: int | None) -> np.ndarray:
     length = _view_lengths(np.asarray(tile_table["shape"][first:stop]), new_axis)
     lows = np.array([b[0] for b in box], np.int64)
     highs = np.array([b[1] for b in box], np.int64)
-    return rows[((origin < highs) & (origin + length > lows)).all(axis=1)]
+    found = ((origin < highs) & (origin + length > lows)).all(axis=1)
+    if not isinstance(tile_table["origin"], np.ndarray):
+        _check_boxes(origin[found], length[found], node)
+    return rows[found]
+
+
+def _check_boxes(origin: np.ndarray, length: np.ndarray, node: Tiles) -> None:
+    """What `lazyzarr.ir.validate` asks of tables that are in memory."""
+    if (length > np.array(node.shape, np.int64) - origin).any():
+        raise ViewSchemaError("a tile reaches outside the view; save the view again", reason="graph-shape")
+    if len(origin) > 1 and any_overlap(origin, length, np.ones_like(origin)) is not None:
+        raise ViewSchemaError("tiles of the view overlap; save the view again", reason="overlap")
+
+
+def nearby(tile_table: Table, box: Box, most: int) -> range:
+    """At most so many rows that may meet a box, found without reading whole columns; empty where `meeting` has to.
+
+    If boxes of these rows that do not overlap fill the box, no other row can meet it. Else ask `meeting`.
+    """
+    if not box or not tile_table.rows or "leading" in tile_table.memo:
+        return range(0)
+    if "axis" not in tile_table.memo:
+        tile_table.memo["axis"] = _first_varying(tile_table["origin"])
+    axis = tile_table.memo["axis"]
+    low, high = box[axis]
+    first = _last_from(tile_table, axis, low)
+    last = first if high == low + 1 else _last_from(tile_table, axis, high - 1)
+    return range(first, last + 1) if first >= 0 and last < first + most else range(0)
+
+
+def _last_from(tile_table: Table, axis: int, cell: int) -> int:
+    """The last row whose tile starts at or before a cell of the axis to bisect on; -1 if there is none."""
+    origin = tile_table["origin"]
+    starts: dict[int, int] = tile_table.memo.setdefault("starts", {})  # of the first row of some blocks
+    low, high = 0, -(-tile_table.rows // _ROWS_BISECTED)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if middle not in starts:
+            row = middle * _ROWS_BISECTED
+            starts[middle] = int(np.asarray(origin[row : row + 1])[0, axis])
+        low, high = (middle, high) if starts[middle] <= cell else (low, middle)
+    row = low * _ROWS_BISECTED
+    block = np.asarray(origin[row : row + _ROWS_BISECTED])[:, axis]
+    return row + int(np.searchsorted(block, cell, side="right")) - 1
 
 
 def _leading(tile_table: Table, new_axis: int | None) -> tuple[int, np.ndarray, np.ndarray]:

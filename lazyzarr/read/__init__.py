@@ -7,9 +7,9 @@ two reads of its sources.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
 from lazyzarr.ir.nodes import Index
-from lazyzarr.ir.schema import infer
+from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.lower.fragments import Fragments, fragments
 from lazyzarr.lower.lowering import Lowered, lower
 from lazyzarr.read.counts import ReadCounts
@@ -60,7 +60,11 @@ class Reader:
         for reader in distinct[:2]:
             if all(_knows(reader.session, other.session) for other in distinct):
                 return reader
-        return cls(reduce(Session.joined, (reader.session for reader in distinct)))
+        sessions = [reader.session for reader in distinct]
+        while len(sessions) > 1:  # by pairs: one after the other would copy the first as often as there are others
+            pairs = zip(sessions[::2], sessions[1::2], strict=False)
+            sessions = [*(one.joined(other) for one, other in pairs), *sessions[len(sessions) & ~1 :]]
+        return cls(sessions[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Reader, (self.session,)
@@ -77,10 +81,10 @@ class Reader:
         self, lowered: Lowered, *, out: np.ndarray | None = None, cancel: threading.Event | None = None
     ) -> np.ndarray:
         """The array of a lowered graph."""
-        if out is None:
-            out = np.empty(lowered.schema.shape, to_numpy(lowered.schema.data_type))
-        _paint_constants(lowered, out)
         found = fragments(lowered)
+        if out is None:
+            out = _new_output(lowered.schema)
+        _paint_constants(lowered, out)
         if len(found):
             self._run(lowered, found, Placer(found, out), cancel or threading.Event())
         return out
@@ -93,10 +97,9 @@ class Reader:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             cancel.set()
-            # the thread must let go of the output before the caller goes on
-            await asyncio.wait([task])
-            if not task.cancelled():
-                task.exception()
+            if out is not None:  # the thread must let go of the caller's buffer before the caller goes on
+                await asyncio.wait([task])
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
 
     def read_points(self, graph: Graph, key: Any) -> np.ndarray:
@@ -156,6 +159,17 @@ def _check_out(graph: Graph, out: np.ndarray | None) -> None:
         )
     if not out.flags.writeable:
         raise ShapeError("out is read-only; give an array that can be written")
+
+
+def _new_output(schema: Schema) -> np.ndarray:
+    dtype = to_numpy(schema.data_type)
+    try:
+        return np.empty(schema.shape, dtype)
+    except (MemoryError, ValueError) as error:
+        raise ShapeError(
+            f"reading {schema.shape} of {dtype} takes {math.prod(schema.shape) * dtype.itemsize} bytes; "
+            "this process cannot have them; read a part of the view"
+        ) from error
 
 
 def _paint_constants(lowered: Lowered, out: np.ndarray) -> None:

@@ -25,6 +25,7 @@ from lazyzarr.read.locate import MISSING, OBJECT
 from lazyzarr.read.place import Placer
 from lazyzarr.read.plan import Plan, Request, alone
 from lazyzarr.read.points import PointPlacer
+from lazyzarr.read.presence import assert_there, metadata_url
 from lazyzarr.read.shards import read_shard
 from lazyzarr.read.workers import run_batches
 
@@ -51,6 +52,8 @@ class Execution:
         self._first = chunks.first_member.tolist()
         self._layout = chunks.layout.tolist()
         self._array = chunks.array.tolist()
+        self._there: set[int] = set()
+        """Arrays that are known to be there though a chunk of them is not."""
         self._flat = placer.out.reshape(-1) if placer.out.flags.c_contiguous else None
         plain = self._flat is not None and not placer.out.dtype.hasobject and placer.out.dtype.kind != "T"
         self._bytes = memoryview(self._flat.view(np.uint8)) if self._flat is not None and plain else None
@@ -94,8 +97,8 @@ class Execution:
         stored = chunks.arrays[number]
         assert stored.stamp is not None
         row = int(np.searchsorted(chunks.array, number))
-        key = chunks.layouts[self._layout[row]].metadata
-        self.session.verify(f"{stored.location}/{key}", stored.stamp, grant=stored.grant)
+        layout = chunks.layouts[self._layout[row]]
+        self.session.verify(metadata_url(stored, layout), stored.stamp, grant=stored.grant)
 
     def _batch(self, batch: list[Request]) -> None:
         decoded = 0
@@ -178,13 +181,14 @@ class Execution:
                     return 0
             data = self._bytes_of(request)
         except LazyZarrError as error:
-            if isinstance(error, SourceMissing) and plan.chunks.state[chunk] == OBJECT:
+            absent = isinstance(error, SourceMissing) and error.reason == SourceMissing.default_reason
+            if absent and plan.chunks.state[chunk] == OBJECT:
                 self._fill(chunk)
                 return 0
             if len(request.chunks) > 1 and error.reason == "chunk-length":
                 # the object is cut off: only the chunks beyond the cut fail
                 return sum(self._request(part) for part in alone(request))
-            if isinstance(error, SourceChanged) and plan.chunks.state[chunk] == OBJECT:
+            if isinstance(error, SourceChanged) and request.stamp and plan.chunks.state[chunk] == OBJECT:
                 error = not_plain(chain.nbytes)
             raise self._named(error, chunk, request.offset, request.length) from error
         view = memoryview(data)
@@ -269,6 +273,10 @@ class Execution:
 
     def _fill(self, chunk: int) -> None:
         layout = self.plan.chunks.layouts[self._layout[chunk]]
+        number = self._array[chunk]
+        if self.plan.chunks.state[chunk] == OBJECT and number not in self._there:
+            assert_there(self.session, self.plan.chunks.arrays[number], layout)
+            self._there.add(number)
         value = fill.from_json(layout.fill_value, layout.data_type)
         for fragment in self._fragments(chunk):
             self.placer.fill(fragment, value)

@@ -26,6 +26,8 @@ REMOTE_GAP = 64 << 10
 """Bytes read in vain between two remote ranges rather than sending a second request [bytes]."""
 BATCH_BYTES = 4 << 20
 BATCH_REQUESTS = 256
+_DECODING = 4
+"""Bytes read in the time in which one is decoded, about."""
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ def plan(chunks: Chunks, placer: Placer | PointPlacer, *, local: bool) -> Plan:
         trims=trims,
         blocks=blocks.tolist(),
         runs=runs.tolist(),
-        batches=_batches(requests, local),
+        batches=_batches(requests, local, [_DECODING * chains[k].nbytes for k in chunks.layout.tolist()]),
         direct=direct,
         nbytes=sum(map(_size, requests)),
         local=local,
@@ -201,13 +203,14 @@ def _size(request: Request) -> int:
     return max(request.length, 0)
 
 
-def _batches(requests: list[Request], local: bool) -> list[list[Request]]:
+def _batches(requests: list[Request], local: bool, decoding: list[int]) -> list[list[Request]]:
+    """``decoding`` is what each chunk counts where the length of its object is not known [bytes]."""
     if not local:
         return [[request] for request in requests]
     batches: list[list[Request]] = []
     held = BATCH_BYTES
     for request in requests:
-        size = _size(request) or BATCH_BYTES // 16
+        size = _size(request) or decoding[request.chunks[0]]
         if held + size > BATCH_BYTES or len(batches[-1]) >= BATCH_REQUESTS:
             batches.append([])
             held = 0

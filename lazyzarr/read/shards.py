@@ -52,7 +52,9 @@ def read_shard(
     if size < 0:
         try:
             found = session.stat(url, grant=grant)
-        except SourceMissing:
+        except SourceMissing as error:
+            if error.reason != "source-missing":
+                raise  # something else is there under this name
             return False
         base, size, stamp = 0, found.size or 0, stamp or found
     at, length = sharding.index_range(size)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -29,9 +30,10 @@ from lazyzarr.ir.layout import Layout, Stamp, StoredArray
 from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Fill, Index, Recode, Source, Stack, Tiles, Transpose
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.ir.tiles import tile_array
-from lazyzarr.lower.sources import meeting
+from lazyzarr.lower.sources import meeting, nearby
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.failure import named, not_plain
+from lazyzarr.read.presence import assert_there, metadata_url
 
 MOST_CHUNKS = 8
 MOST_BRANCHES = 4
@@ -97,8 +99,7 @@ def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarr
         out[_key(box)] = value
     for piece in pull.pieces:
         if piece.array.stamp is not None and piece.array.refs is None:
-            url = f"{piece.array.location}/{piece.layout.metadata}"
-            session.verify(url, piece.array.stamp, grant=piece.array.grant)
+            session.verify(metadata_url(piece.array, piece.layout), piece.array.stamp, grant=piece.array.grant)
     for window in windows:
         _read(window, graph, session, counts, out)
     return out
@@ -192,11 +193,27 @@ class _Pull:
     def _tiles(self, node: Tiles, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
         bounds = tuple((min(a.start, _last(a)), max(a.start, _last(a)) + 1) for a in axes)
         table = self.graph.tables[node.table]
-        rows = meeting(table, bounds, node.new_axis)
-        if len(rows) > MOST_BRANCHES:
+        parts = self._parts(node, nearby(table, bounds, MOST_BRANCHES), axes, box)
+        if parts is None:
+            rows = meeting(table, bounds, node)
+            if len(rows) > MOST_BRANCHES:
+                return False
+            parts = self._parts(node, rows.tolist(), axes, box)
+        if parts is None:
             return False
+        return all(self._leaf(array, array.layout, inner, into, above) for array, inner, into in parts)
+
+    def _parts(
+        self, node: Tiles, rows: Sequence[int], axes: tuple[Axis, ...], box: Box
+    ) -> list[tuple[StoredArray, tuple[Axis, ...], Box]] | None:
+        """What some rows of a tile table have of a box of the view; None if they do not fill it.
+
+        Tiles that overlap do not count as filling: their cells would hide that others are filled by none.
+        """
+        met: list[tuple[list[int], list[int]]] = []
+        parts: list[tuple[StoredArray, tuple[Axis, ...], Box]] = []
         covered = 0
-        for row in rows.tolist():
+        for row in rows:
             array, origin, lengths = self._tile(node, row)
             inner, part_box = axes, box
             for axis, (start, length) in enumerate(zip(origin, lengths, strict=True)):
@@ -208,9 +225,11 @@ class _Pull:
                 covered += math.prod(a.count for a in inner)
                 if node.new_axis is not None:
                     inner = (*inner[: node.new_axis], *inner[node.new_axis + 1 :])
-                if not self._leaf(array, array.layout, inner, part_box, above):
-                    return False
-        return covered == math.prod(a.count for a in axes)
+                if any(_overlap(origin, lengths, *other) for other in met):
+                    return None
+                met.append((origin, lengths))
+                parts.append((array, inner, part_box))
+        return parts if covered == math.prod(a.count for a in axes) else None
 
     def _tile(self, node: Tiles, row: int) -> tuple[StoredArray, list[int], list[int]]:
         """The stored array of a row with the origin and the lengths of its box; the last ones used are kept."""
@@ -261,6 +280,10 @@ class _Pull:
         return self.graph.memo[key]  # type: ignore[return-value]
 
 
+def _overlap(origin: list[int], lengths: list[int], other: list[int], others: list[int]) -> bool:
+    return all(a < b + m and b < a + n for a, n, b, m in zip(origin, lengths, other, others, strict=True))
+
+
 def _windows(piece: Piece) -> list[Window]:
     """The piece cut at the chunk borders of its array."""
     found = [Window(piece, (), piece.axes, piece.box)]
@@ -298,6 +321,8 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
         else:
             data = session.read(url, grant=array.grant, offset=offset, length=length, stamp=stamp)
         if data is None:
+            if array.refs is None:
+                assert_there(session, array, layout)
             out[_key(window.box)] = fill.from_json(layout.fill_value, layout.data_type)
             return
         if origin is not None and shape != chain.shape:

@@ -81,16 +81,14 @@ def test_the_same_over_http(template: Path) -> None:
         assert server.lines() == ["GET /view.zarr/zarr.json"]
         server.clear()
         np.testing.assert_array_equal(view[2100:2103].read(), DATA)
-        lines = [line for line in server.lines() if "/view.zarr/" not in line]
-        assert sorted(lines) == [
-            "GET /700/a.zarr/c/0/0",
-            "GET /700/a.zarr/c/1/0",
-            *(line for line in lines if line.endswith("/700/a.zarr/zarr.json")),
+        chunks = [f"GET /700/a.zarr/c/{k}/0" for k in range(2)]
+        assert sorted(line for line in server.lines() if "/view.zarr/" not in line) == [
+            *chunks,
+            "GET /700/a.zarr/zarr.json",
         ]
         assert all(request.method == "GET" for request in server.log if "/view.zarr/" in request.target)
 
 
-@pytest.mark.xfail(strict=True, reason="the rows of a table are those of its first column, which may be bytes of text")
 def test_an_opened_view_says_how_many_arrays_it_has(template: Path) -> None:
     folder = template.parent.parent
     built = joined(template, 300)

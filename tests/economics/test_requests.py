@@ -124,12 +124,10 @@ def test_each_chunk_is_decoded_once_for_all_its_fragments(array: lz.View) -> Non
     assert cost(array.oindex[[5, 4, 5, 0, 59] * 20, :])[2] == 3
 
 
-@pytest.mark.xfail(strict=True, reason="equal rows of a table of arrays count as different arrays")
 def test_an_array_that_is_named_often_in_a_table_is_read_once(array: lz.View) -> None:
     assert cost(lz.concat([array] * 40))[2] == 15
 
 
-@pytest.mark.xfail(strict=True, reason="reads of a few chunks go window by window and decode a shared chunk again")
 def test_each_chunk_is_decoded_once_in_small_reads_too(array: lz.View) -> None:
     for view in (lz.concat([array[:4], array[:4]]), lz.stack([array[0], array[3]]), array.oindex[[0, 3], :]):
         assert cost(view)[2] == 1
@@ -194,7 +192,6 @@ def test_the_same_over_http(sharded: Path) -> None:
         assert all("Range" in request.headers for request in server.log if request.method == "GET")
 
 
-@pytest.mark.xfail(strict=True, reason="inner chunks that nearly touch are asked for one by one")
 def test_inner_chunks_that_nearly_touch_are_one_request(sharded: Path) -> None:
     with RangeServer(objects_of(sharded.parent)) as server:
         view = lz.open(f"{server.url}/s.zarr")[5, :32]

@@ -12,6 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lazyzarr.access import remote
+from tests import servers
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
@@ -22,6 +23,8 @@ Upload = Callable[[Path, str], None]
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_FIRST_PAUSE", 0.001)
     monkeypatch.delenv("LAZYZARR_ALLOW", raising=False)
+    # sixteen connections at once must not wait for the kernel to offer them again a second later
+    monkeypatch.setattr(servers._Quiet, "request_queue_size", 128)
 
 
 @pytest.fixture(scope="session")

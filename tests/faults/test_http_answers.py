@@ -62,7 +62,9 @@ FAULTS: list[tuple[Fault, object, type[lz.SourceError], str]] = [
 
 
 @pytest.mark.parametrize(("fault", "value", "error", "reason"), FAULTS)
-@pytest.mark.parametrize(("name", "path"), [("a.zarr", CHUNK), ("a.view", CHUNK), ("s.view", SHARD), ("h.view", "/x.h5")])
+@pytest.mark.parametrize(
+    ("name", "path"), [("a.zarr", CHUNK), ("a.view", CHUNK), ("s.view", SHARD), ("h.view", "/x.h5")]
+)
 def test_a_fault_is_one_error_that_names_the_chunk(
     server: RangeServer, name: str, path: str, fault: Fault, value: object, error: type[lz.SourceError], reason: str
 ) -> None:
@@ -135,7 +137,6 @@ def test_an_array_that_is_gone_is_an_error(server: RangeServer, name: str) -> No
         assert caught.value.reason == "source-missing"
 
 
-@pytest.mark.xfail(strict=True, reason="the metadata document of a remote array is looked at once per session")
 @pytest.mark.parametrize("verify", [True, False])
 @pytest.mark.parametrize("small", [True, False])
 def test_an_array_that_goes_between_two_reads_is_an_error(server: RangeServer, verify: bool, small: bool) -> None:
@@ -185,19 +186,21 @@ def test_a_document_stays_where_it_was_asked_for(server: RangeServer, tmp_path: 
 @pytest.mark.parametrize("fault", ["slow", "trickle"])
 def test_a_slow_server_is_given_up_on(server: RangeServer, fault: Fault) -> None:
     view = opened(server, "a.view", deadline=0.2)
-    server.plan(CHUNK, fault, 0.5 if fault == "slow" else 0.05)
+    server.plan(CHUNK, fault, 5 if fault == "slow" else 0.05)
     for part in (view, view[4, 0]):
         start = time.monotonic()
         with pytest.raises(lz.SourceUnavailable) as caught:
             part.read()
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 2
         assert "chunk (1, 0)" in (caught.value.where or "")
 
 
 def test_a_source_that_changed_on_the_server_is_an_error(server: RangeServer) -> None:
     view = opened(server, "a.zarr")
     view.read()
-    server.objects["/a.zarr/zarr.json"] = server.objects["/a.zarr/zarr.json"].replace(b'"fill_value": 0', b'"fill_value": 9')
+    server.objects["/a.zarr/zarr.json"] = server.objects["/a.zarr/zarr.json"].replace(
+        b'"fill_value": 0', b'"fill_value": 9'
+    )
     with pytest.raises(lz.SourceChanged):
         opened(server, "a.view").read()
     server.objects["/x.h5"] += b" "
@@ -230,7 +233,6 @@ def test_groups_are_opened_by_consolidated_metadata_and_not_listed(tmp_path: Pat
         assert not any(request.target.endswith("/") for request in server.log)
 
 
-@pytest.mark.xfail(strict=True, reason="consolidated metadata is used for the members directly below the root only")
 @pytest.mark.parametrize("version", [2, 3])
 def test_groups_in_groups_are_opened_by_consolidated_metadata(tmp_path: Path, version: int) -> None:
     group = zarr.create_group(tmp_path / "g.zarr", zarr_format=version)

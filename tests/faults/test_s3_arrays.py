@@ -130,7 +130,9 @@ def test_a_missing_chunk_is_fill_and_a_missing_array_is_not(archive: Path, s3: A
             part.read()
 
 
-def test_a_source_that_was_replaced_is_an_error(tmp_path: Path, s3: Any, upload: Upload, options: dict[str, Any]) -> None:
+def test_a_source_that_was_replaced_is_an_error(
+    tmp_path: Path, s3: Any, upload: Upload, options: dict[str, Any]
+) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("d", data=DATA, chunks=(1, 48))
     zarr.create_array(tmp_path / "a.zarr", data=DATA, chunks=(16, 48))
