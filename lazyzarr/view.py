@@ -317,11 +317,11 @@ class View(NDArrayOperatorsMixin):
     ) -> View:
         """CF unpacking: cells equal to a fill value become NaN, then times ``scale_factor``, plus ``add_offset``.
 
-        Computed in ``dtype``, multiply first, as the CF conventions say.
+        Computed in ``dtype``, multiply first, as the CF conventions say. Without any number those of the
+        attributes are used; the packing attributes are gone from the result.
         """
         target = types.from_numpy(np.dtype(dtype))
-        codec = casting.unpack_codec(self.data_type, target, scale_factor, add_offset, fill_values)
-        return recoding.decoded(self, [codec], target)
+        return recoding.unpacked(self, scale_factor, add_offset, fill_values, target)
 
     def recode(
         self,

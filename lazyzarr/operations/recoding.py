@@ -21,6 +21,9 @@ from lazyzarr.ir.nodes import Decode, Recode, Source, Tiles
 if TYPE_CHECKING:
     from lazyzarr.view import View
 
+_PACKING = frozenset(("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned"))
+"""Attributes that unpacking uses up."""
+
 
 def recoded(view: View, codecs: Sequence[Mapping[str, Any] | str] | None, data_type: Any, fill_value: Any) -> View:
     """The stored bytes below read with another layout."""
@@ -36,6 +39,19 @@ def recoded(view: View, codecs: Sequence[Mapping[str, Any] | str] | None, data_t
     return source._derived(Recode(0, 0), own=Graph((), layouts=[layout]), dims=view.dims, attrs=view.attrs)
 
 
+def unpacked(
+    view: View, scale_factor: float | None, add_offset: float | None, fill_values: Sequence[Any], target: DataType
+) -> View:
+    """CF unpacking; with no number given, those of the view's own attributes."""
+    if scale_factor is None and add_offset is None and not len(fill_values):
+        scale_factor, add_offset = view.attrs.get("scale_factor"), view.attrs.get("add_offset")
+        missing = [view.attrs[name] for name in ("_FillValue", "missing_value") if name in view.attrs]
+        fill_values = [value for held in missing for value in (held if isinstance(held, list | tuple) else [held])]
+    codec = casting.unpack_codec(view.data_type, target, scale_factor, add_offset, fill_values)
+    attrs = {name: value for name, value in view.attrs.items() if name not in _PACKING}
+    return decoded(view, [codec], target)._same(dims=view.dims, attrs=attrs)
+
+
 def decoded(view: View, codecs: Sequence[NamedConfig], target: DataType) -> View:
     """The values decoded cell by cell."""
     value = casting.decoded_fill(view.schema, codecs, target)
@@ -44,6 +60,12 @@ def decoded(view: View, codecs: Sequence[NamedConfig], target: DataType) -> View
 
 def _layout(view: View) -> Layout:
     own, node = view._own, view._node
+    if isinstance(node, Source) and own.arrays[node.array].variants:
+        raise ViewSchemaError(
+            "recode of an array whose chunks do not all have the same filters; one chain cannot replace several; "
+            "rewrite the file with one chain",
+            reason="graph-type",
+        )
     if isinstance(node, Source) and own.arrays[node.array].values is None:
         return own.layouts[own.arrays[node.array].layout]
     if isinstance(node, Recode):

@@ -74,9 +74,11 @@ def alternate(works: Mapping[str, Work], rounds: int, *, least: float = 0.0) -> 
     repeats = {}
     for name, work in works.items():
         work()
-        start = time.perf_counter()
-        work()
-        repeats[name] = max(1, round(least / max(time.perf_counter() - start, 1e-7)))
+        repeats[name] = 1
+        if least:
+            start = time.perf_counter()
+            work()
+            repeats[name] = max(1, round(least / max(time.perf_counter() - start, 1e-7)))
     samples: dict[str, list[float]] = {name: [] for name in works}
     gc.disable()
     try:
