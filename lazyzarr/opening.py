@@ -6,10 +6,11 @@ Refuses to guess: what is not recognised is an error that says what was found.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -126,11 +127,11 @@ class Opening:
             node = read_group_metadata(text)
             if node.node_type == "group":
                 return self._group(url, node, known)
-            return self._array(url, read_array_metadata(text), stamp)
+            return self._array(url, _array_metadata(text, None), stamp)
         document = self._metadata(url, ".zarray")
         if document is not None:
             attributes = self._metadata(url, ".zattrs")
-            return self._array(url, read_array_metadata(document[0], attributes and attributes[0]), document[1])
+            return self._array(url, _array_metadata(document[0], attributes and attributes[0]), document[1])
         document = self._metadata(url, ".zgroup")
         if document is not None:
             attributes = self._metadata(url, ".zattrs")
@@ -150,7 +151,8 @@ class Opening:
         self.limits.check("rank", len(info.shape), where=shown(url))
         self.limits.check("codecs", len(info.layout.codecs), where=shown(url))
         array = StoredArray(layout=0, shape=info.shape, location=url, stamp=stamp)
-        return source(array, [info.layout], reader=self.reader, dims=info.dimension_names, attrs=info.attributes)
+        attrs = copy.deepcopy(info.attributes)
+        return source(array, [info.layout], reader=self.reader, dims=info.dimension_names, attrs=attrs)
 
     def _group(self, url: str, info: GroupInfo, known: tuple[str, ...] | None) -> Group:
         paths = info.paths or known or info.paths  # members of a consolidated group have empty lists of their own
@@ -227,6 +229,12 @@ class Opening:
         return SourceMissing(
             f"open of {shown(url)}; there is no Zarr array, group or saved view, and no file; check the path"
         )
+
+
+@lru_cache(maxsize=256)
+def _array_metadata(document: bytes, attributes: bytes | None) -> ZarrArrayInfo:
+    """Parsed metadata; the arrays of an archive often have the same text, and then share one layout."""
+    return read_array_metadata(document, attributes)
 
 
 def inline(array: np.ndarray, reader: Reader) -> View:

@@ -35,9 +35,9 @@ INLINE_ROWS = 256
 """Rows of all tables of a document that are kept inside it."""
 INLINE_BYTES = 1 << 16
 """Longest table kept inside a document [bytes in memory]."""
-CHUNK_ROWS = 1 << 16
+CHUNK_ROWS = 1 << 14
 """Rows per chunk of a child array."""
-TEXT_BYTES = 1 << 20
+TEXT_BYTES = 1 << 18
 """Bytes per chunk of a text column."""
 FOLDER = "tables"
 """Name of the group of tables in the group of a view."""
