@@ -60,12 +60,6 @@ def decoded(view: View, codecs: Sequence[NamedConfig], target: DataType) -> View
 
 def _layout(view: View) -> Layout:
     own, node = view._own, view._node
-    if isinstance(node, Source) and own.arrays[node.array].variants:
-        raise ViewSchemaError(
-            "recode of an array whose chunks do not all have the same filters; one chain cannot replace several; "
-            "rewrite the file with one chain",
-            reason="graph-type",
-        )
     if isinstance(node, Source) and own.arrays[node.array].values is None:
         return own.layouts[own.arrays[node.array].layout]
     if isinstance(node, Recode):
