@@ -54,7 +54,7 @@ def _options(
     """Options of all verbs; the group reads them."""
 
 
-@app.command(epilog="Example: lazyzarr demo --out /tmp/demo")
+@app.command(epilog="Example: lazyzarr demo --out my-demo")
 def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Directory for the files.")] = Path("lazyzarr-demo"),
     clean: Annotated[bool, typer.Option(help="Remove the files at the end.")] = False,
