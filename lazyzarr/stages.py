@@ -161,7 +161,7 @@ def _located(graph: Graph, reader: Reader, limit: int) -> list[str]:
 
 def _plan(graph: Graph, reader: Reader, limit: int) -> list[str]:
     planned = reader.plan(graph)
-    requests = [request for batch in planned.batches for request in batch]
+    requests = list(planned.each_request())
     table = [
         [
             str(number),

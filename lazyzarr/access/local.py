@@ -14,8 +14,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Buffer, Iterable, Iterator, Sequence
+import threading
+from collections.abc import Buffer, Iterable, Sequence
+from itertools import groupby
 from typing import Self
+
+import numpy as np
 
 from lazyzarr.access.counts import Counts
 from lazyzarr.access.policy import Grant, denied
@@ -34,6 +38,10 @@ from lazyzarr.ir.layout import Stamp
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _MOST_BUFFERS = 1024
 """Buffers that one ``preadv`` takes on every POSIX system."""
+_STAGE = 512 << 10
+"""The small buffer of each thread [bytes]."""
+_LONG = 64 << 10
+"""Buffers from this length on are filled by way of the small one [bytes]."""
 _PSEUDO = ("/proc/", "/sys/")
 _REFUSED = (errno.EACCES, errno.EPERM)
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE)
@@ -70,6 +78,7 @@ class LocalFiles:
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
+        self._own = threading.local()
         self._roots: dict[Grant, tuple[str, ...]] = {}
 
     def read(
@@ -90,54 +99,48 @@ class LocalFiles:
         self._counts.add(url, requests=1, moved=count)
         return data
 
-    def read_objects(
-        self, urls: Sequence[str], grant: Grant | None, into: Sequence[memoryview | None]
-    ) -> Iterator[Buffer | None]:
-        """Whole files one by one, as `Session.read_objects`; what is not plain is left to `read`."""
+    def read_packed(
+        self, urls: Sequence[str], grant: Grant | None, room: memoryview, most: int, *, exact: bool
+    ) -> list[int]:
+        """Whole files into one buffer, as `Session.read_packed`, in as few calls of the system as there are."""
+        lengths: list[int] = []
         found: list[str] = []
-        moved = 0
+        at = 0
+        beyond = bytearray(1)  # filled where a file is longer than it may be
         try:
-            for url, target in zip(urls, into, strict=True):
-                data = self._whole(url, grant, target)
-                if data is not None:
+            for url in urls:
+                if at + most > len(room):
+                    break
+                got = self._whole(url, grant, (room[at : at + most], beyond))
+                if got == 0 or got > most or (exact and 0 < got < most):
+                    break
+                lengths.append(got)
+                if got > 0:
                     found.append(url)
-                    moved += len(data)
-                else:
-                    try:
-                        data = self.read(url, grant, None, None, None)
-                    except SourceMissing as error:
-                        if error.reason != SourceMissing.default_reason:
-                            raise
-                        data = None
-                yield data
+                at += most if exact else max(got, 0)
         finally:
-            self._counts.add_each(found, requests=len(found), moved=moved)
+            self._counts.add_each(found, requests=len(found), moved=sum(n for n in lengths if n > 0))
+        return lengths
 
-    def _whole(self, url: str, grant: Grant | None, target: memoryview | None) -> bytes | memoryview | None:
-        """A regular, readable file that has content, in as few steps as there are; None for anything else.
-
-        A target of just its length is filled and returned.
-        """
+    def _whole(self, url: str, grant: Grant | None, buffers: Sequence[Buffer]) -> int:
+        """Fill the buffers from the start of a file; how much there was [bytes], -1 for no file, 0 to ask `read`."""
         path = _permitted_path(url, grant)
         try:
             fd = os.open(path, _FLAGS)
+        except (FileNotFoundError, NotADirectoryError):
+            return -1
         except OSError:
-            return None  # `read` opens it again and says what is wrong
+            return 0
         try:
-            info = os.fstat(fd)
-            size = info.st_size
-            if not size or not stat.S_ISREG(info.st_mode):
-                return None
             if grant is not None:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    return 0
                 self._confine(fd, path, url, grant)
-            if target is not None and len(target) == size:
-                return target if os.preadv(fd, (target,), 0) == size else None
-            data = os.pread(fd, size, 0)
-            return data if len(data) == size else None
+            return os.preadv(fd, buffers, 0)
         except OSError as error:
             if isinstance(error, LazyZarrError):
                 raise
-            return None
+            return 0
         finally:
             os.close(fd)
 
@@ -167,16 +170,37 @@ class LocalFiles:
         offset: int,
         buffers: Iterable[Buffer],
         expected: Stamp | None,
+        *,
+        warm: bool = False,
     ) -> None:
         """Fill the buffers, one after the other, from ``offset`` on."""
         views = [view.cast("B") for view in map(memoryview, buffers) if view.nbytes]
         total = sum(map(len, views))
         with self._open(url, grant) as file:
             _within(file, offset, total)
-            _scatter(file, offset, views)
+            (_scatter if warm else self._fill)(file, offset, views)
             if expected is not None:
                 _check(file, expected)
         self._counts.add(url, requests=1, moved=total)
+
+    def _fill(self, file: _Opened, offset: int, views: list[memoryview]) -> None:
+        """Fill buffers: long ones by way of a small one, which is faster than reading into cold memory."""
+        stage: np.ndarray | None = getattr(self._own, "stage", None)
+        for large, group in groupby(views, lambda view: len(view) >= _LONG):
+            together = list(group)
+            if not large:
+                _scatter(file, offset, together)
+                offset += sum(map(len, together))
+                continue
+            if stage is None:
+                stage = self._own.stage = np.empty(_STAGE, np.uint8)
+            for view in together:
+                cells = np.frombuffer(view, np.uint8)
+                for first in range(0, len(cells), _STAGE):
+                    piece = cells[first : first + _STAGE]
+                    _scatter(file, offset, [memoryview(stage[: len(piece)])])
+                    piece[:] = stage[: len(piece)]
+                    offset += len(piece)
 
     def read_stamped(self, url: str, grant: Grant | None, limit: int | None) -> tuple[bytes, Stamp]:
         """The whole file with the stamp of the descriptor it was read from, digest included."""

@@ -11,7 +11,7 @@ files (it pickles by its configuration); and to import a remote client before a 
 from __future__ import annotations
 
 import threading
-from collections.abc import Buffer, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Buffer, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from lazyzarr.access.counts import Counts
@@ -226,16 +226,35 @@ class Session:
                 raise
             return None
 
-    def read_objects(
-        self, urls: Sequence[str], into: Sequence[memoryview | None], *, grant: str = ""
-    ) -> Iterator[Buffer | None]:
-        """Whole objects one by one, as `try_read`; stops at the first that fails.
+    def read_packed(
+        self, urls: Sequence[str], room: memoryview, most: int, *, exact: bool, grant: str = ""
+    ) -> list[int]:
+        """Whole local objects, one after the other, into one buffer.
 
-        A local object just as long as its buffer in ``into`` is read into it, and the buffer is what is given.
+        Parameters
+        ----------
+        urls
+            Locations of the ``file`` scheme.
+        room
+            Writable, at least ``most`` long [bytes].
+        most
+            Longest object accepted [bytes].
+        exact
+            Whether every object has to be just as long; then object ``k`` begins at ``k * most`` of the buffer, and
+            otherwise where the one before ends.
+
+        Returns
+        -------
+        list of int
+            Lengths of the objects that were read [bytes], -1 for those that are not there. It ends early where the
+            next object does not fit any more, or is none that can be read like this: `read` it to learn why.
+
+        Raises
+        ------
+        AccessDenied
+            As `read`.
         """
-        if all(url[:7] == "file://" for url in urls):
-            return self._local.read_objects(urls, self._grant(grant), into)
-        return (self.try_read(url, grant=grant) for url in urls)
+        return self._local.read_packed(urls, self._grant(grant), room, most, exact=exact)
 
     def read_ranges(
         self,
@@ -278,14 +297,16 @@ class Session:
         *,
         grant: str = "",
         stamp: Stamp | None = None,
+        warm: bool = False,
     ) -> None:
         """Fill writable contiguous buffers, one after the other, with the bytes from ``offset`` on.
 
-        Local bytes go straight into the buffers; the buffers are not to be used if the call fails. Raises as `read`.
+        The buffers are not to be used if the call fails. Buffers that are not ``warm``, which is to say in a
+        processor's cache, are filled by way of a small one that is. Raises as `read`.
         """
         expected = stamp if self.verify_stamps else None
         if url[:7] == "file://":
-            self._local.read_into(url, self._grant(grant), offset, buffers, expected)
+            self._local.read_into(url, self._grant(grant), offset, buffers, expected, warm=warm)
             return
         views = [view.cast("B") for view in map(memoryview, buffers) if view.nbytes]
         data = memoryview(self._fetch(url, grant, Span(offset, sum(map(len, views))), expected).data)

@@ -11,7 +11,7 @@ import bz2
 import lzma
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -238,10 +238,30 @@ def zstd(configuration: Configuration, size: Size, cells: Cells) -> BytesStage:
         except _NATIVE_ERRORS as error:
             raise malformed("zstd", error) from error
 
+    def each_into(data: memoryview, lengths: Sequence[int], out: Array) -> bool:
+        """Frames end to end are one input of the library, which sets up its state but once.
+
+        Each chunk has to be whole frames of just its cells, so that none can take bytes or room of the next.
+        """
+        at = 0
+        try:
+            for length in lengths:
+                content, declared = zstd_content(data[at : at + length])
+                if not declared:
+                    return False
+                size.check(content, "zstd")
+                at += length
+            _zstd.decompress(data[:at], out)
+            return True
+        except ChunkError:
+            raise
+        except _NATIVE_ERRORS as error:
+            raise malformed("zstd", error) from error
+
     def encode(data: Bytes) -> bytes:
         return _zstd.compress(data, level, checksum)
 
-    return BytesStage(decode, encode, size.compressed(), into if exact else None)
+    return BytesStage(decode, encode, size.compressed(), into if exact else None, each_into if exact else None)
 
 
 def blosc_content(data: Bytes, size: Size) -> int:

@@ -8,6 +8,7 @@ decoding stops at the first byte beyond it. Refuses chains with other than one a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -59,6 +60,7 @@ class Chain:
     __slots__ = (
         "_array_stages",
         "_bytes_stages",
+        "_each_into",
         "_into",
         "_serializer",
         "_swapped",
@@ -91,6 +93,7 @@ class Chain:
         self.sharding = sharding if not bytes_stages else None
         self._swapped = bool(swapped)
         self._into = bytes_stages[0].into if plain and bytes_stages else None
+        self._each_into = bytes_stages[0].each_into if plain and len(bytes_stages) == 1 else None
 
     @property
     def can_decode_into(self) -> bool:
@@ -137,6 +140,32 @@ class Chain:
         if self._swapped:
             out[...] = out.view(self.dtype.newbyteorder("S"))  # several times as fast as swapping in place
         return True
+
+    def decode_each_into(self, data: memoryview, lengths: Sequence[int], out: Array) -> None:
+        """Decode chunks that lie end to end into the rows of `out`, as `decode_into` for each.
+
+        Parameters
+        ----------
+        data
+            Chunks of a fixed encoded length begin at multiples of it, others where the one before ends.
+        lengths
+            Of each chunk [bytes]; the row of one of negative length is left as it is, or undefined.
+        out
+            Contiguous in C order, of shape ``(len(lengths), *shape)`` and type `dtype`.
+        """
+        together = self._each_into if len(lengths) > 1 and min(lengths) >= 0 else None
+        if together is not None and together(data, lengths, out.reshape(-1).view(np.uint8)):
+            if self._swapped:
+                out[...] = out.view(self.dtype.newbyteorder("S"))
+            return
+        if self.raw and all(length == self.nbytes for length in lengths):
+            out.reshape(-1).view(np.uint8)[:] = np.frombuffer(data, np.uint8, out.nbytes)
+            return
+        at = 0
+        for number, length in enumerate(lengths):
+            if length >= 0:
+                self.decode_into(data[at : at + length], out[number, ...])
+            at += self.encoded.limit if self.encoded.exact else max(length, 0)
 
     def encode(self, array: Array) -> bytes:
         """Bytes of a chunk.

@@ -7,7 +7,7 @@ between them (`Cells`, `Size`), and the errors that every decoder raises about l
 from __future__ import annotations
 
 import math
-from collections.abc import Buffer, Callable, Mapping
+from collections.abc import Buffer, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -102,6 +102,8 @@ class BytesStage:
     encoded: Size
     into: Callable[[Bytes, Array], None] | None = None
     """Decodes straight into a writable contiguous array of bytes, where the decoder can."""
+    each_into: Callable[[memoryview, Sequence[int], Array], bool] | None = None
+    """Decodes several chunks, end to end and of these lengths, into one such array in one call; False: it cannot."""
 
 
 def octets(data: Buffer) -> Bytes:

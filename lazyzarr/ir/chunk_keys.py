@@ -31,8 +31,8 @@ def separator(encoding: NamedConfig) -> str:
     return found
 
 
-def chunk_keys(encoding: NamedConfig, coords: np.ndarray) -> list[str]:
-    """Keys, below the array, of the chunks at ``coords`` (n, q).
+def chunk_keys(encoding: NamedConfig, coords: np.ndarray, above: str = "") -> list[str]:
+    """Keys of the chunks at ``coords`` (n, q), each behind the text ``above``.
 
     Examples
     --------
@@ -43,7 +43,8 @@ def chunk_keys(encoding: NamedConfig, coords: np.ndarray) -> list[str]:
     """
     mark = separator(encoding)
     plain = encoding.name == "v2"
-    if coords.shape[1] == 0:
-        return ["0" if plain else "c"] * len(coords)
-    prefix = "" if plain else "c" + mark
-    return [prefix + mark.join(map(str, row)) for row in coords.tolist()]
+    rank = coords.shape[1]
+    if not rank:
+        return [above + ("0" if plain else "c")] * len(coords)
+    form = above.replace("%", "%%") + ("" if plain else "c" + mark) + mark.join(["%d"] * rank)
+    return [form % row for row in zip(*coords.T.tolist(), strict=True)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Buffer
-from itertools import groupby
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from lazyzarr.ir.graph import Graph
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.failure import named, not_plain
 from lazyzarr.read.locate import MISSING, OBJECT
+from lazyzarr.read.packs import Pack, Way
 from lazyzarr.read.place import Placer
 from lazyzarr.read.plan import Plan, Request, alone
 from lazyzarr.read.points import PointPlacer
@@ -55,10 +55,7 @@ class Execution:
         self._there: set[int] = set()
         """Arrays that are known to be there though a chunk of them is not."""
         self._flat = placer.out.reshape(-1) if placer.out.flags.c_contiguous else None
-        plain = self._flat is not None and not placer.out.dtype.hasobject and placer.out.dtype.kind != "T"
-        self._bytes = memoryview(self._flat.view(np.uint8)) if self._flat is not None and plain else None
         self._rooms = threading.local()  # one buffer for each thread: fresh memory costs more than reading into it
-        self._sharded = any(chain.sharding is not None for chain in plan.chains.values())
 
     def run(self) -> None:
         """Read everything.
@@ -100,70 +97,77 @@ class Execution:
         layout = chunks.layouts[self._layout[row]]
         self.session.verify(metadata_url(stored, layout), stored.stamp, grant=stored.grant)
 
-    def _batch(self, batch: list[Request]) -> None:
+    def _batch(self, batch: list[Pack | Request]) -> None:
         decoded = 0
-        for grant, requests in groupby(batch, self._lane):
-            if grant is not None:
-                decoded += self._whole_objects(list(requests), grant)
-                continue
-            for request in requests:
-                self._go_on()
-                decoded += self._request(request)
+        for item in batch:
+            self._go_on()
+            decoded += self._pack(item) if isinstance(item, Pack) else self._request(item)
         self.counts.add(decoded)
 
     def _go_on(self) -> None:
         if self.cancel.is_set():
             raise ReadCancelled("the read was cancelled; the output is incomplete; do not use it")
 
-    def _lane(self, request: Request) -> str | None:
-        """The grant of a whole object that is one chunk; None for ranges and shards."""
-        if request.length >= 0 or (self._sharded and self._chain(request.chunks[0]).sharding is not None):
-            return None
-        return request.grant
-
-    def _whole_objects(self, requests: list[Request], grant: str) -> int:
-        """Read and place chunks that are an object each, in one call of the session.
-
-        Chunks that are a box of the output are decoded into their run of it, or into cells that each of them uses
-        in turn; plain cells are read there at once.
-        """
-        cells: dict[int, np.ndarray] = {}
-        targets = [self._target(request.chunks[0], cells) for request in requests]
-        urls, plain = [request.url for request in requests], [buffer for _, buffer in targets]
-        answers = self.session.read_objects(urls, plain, grant=grant)
-        decoded = 0
-        for request, (target, buffer) in zip(requests, targets, strict=True):
-            chunk = request.chunks[0]
+    def _pack(self, pack: Pack) -> int:
+        """Read and place chunks that are an object each; what cannot be packed is read by itself."""
+        chain = self._chain(pack.first)
+        most, exact = chain.encoded
+        # also where the bytes are the cells: reading into cold memory costs more than copying them there
+        room = self._room(len(pack) * most if exact else len(pack) * chain.nbytes + most)
+        urls = self.plan.chunks.url[pack.first : pack.stop]
+        decoded, at = 0, pack.first
+        while at < pack.stop:
             self._go_on()
-            try:
-                data = next(answers)
-                if data is None:
+            lengths = self.session.read_packed(urls[at - pack.first :], room, most, exact=exact, grant=pack.grant)
+            if not lengths:
+                decoded += self._request(self.plan.whole(at))
+                at += 1
+                continue
+            self._place_pack(chain, pack.way, at, lengths, room)
+            for chunk, length in enumerate(lengths, at):
+                if length < 0:
                     self._fill(chunk)
-                    continue
-                decoded += 1
-                read = buffer is not None and data is buffer
-                if not (read or (target is not None and self._chain(chunk).decode_into(memoryview(data), target))):
-                    self._decode(chunk, memoryview(data), 0, -1)
-                elif target is not None and self.plan.runs[chunk] < 0:
-                    self.placer.put_block(self._members[self._first[chunk]], target)
-            except LazyZarrError as error:
-                raise self._named(error, chunk, 0, -1) from error
+                else:
+                    decoded += 1
+            at += len(lengths)
         return decoded
 
-    def _target(self, chunk: int, cells: dict[int, np.ndarray]) -> tuple[np.ndarray | None, memoryview | None]:
-        """Where a whole chunk can be decoded to, and where its bytes can be read to if they are the cells."""
-        chain, run = self._chain(chunk), self.plan.runs[chunk]
-        if not self.plan.blocks[chunk] or not chain.can_decode_into:
-            return None, None
-        if run >= 0 and self._flat is not None:
-            if chain.raw and self._bytes is not None:
-                first = run * chain.dtype.itemsize
-                return None, self._bytes[first : first + chain.nbytes]
-            return self._flat[run : run + math.prod(chain.shape)].reshape(chain.shape), None
-        layout = self._layout[chunk]
-        if layout not in cells:
-            cells[layout] = np.empty(chain.shape, chain.dtype)
-        return cells[layout], memoryview(cells[layout].reshape(-1).view(np.uint8)) if chain.raw else None
+    def _place_pack(self, chain: Chain, way: Way, first: int, lengths: list[int], room: memoryview) -> None:
+        """Decode and place the chunks from ``first`` on, whose bytes lie in a buffer as `Session.read_packed` says."""
+        there = [first + k for k, length in enumerate(lengths) if length >= 0]
+        if way == Way.MOVED or (way == Way.RUN and len(there) < len(lengths)):
+            at = 0
+            for chunk, length in enumerate(lengths, first):
+                if length >= 0:
+                    self._decode(chunk, room[at : at + length], 0, -1)
+                at += chain.encoded.limit if chain.encoded.exact else max(length, 0)
+            return
+        shape = (len(lengths), *chain.shape)
+        if way == Way.RUN and self._flat is not None:
+            run = self.plan.runs[first]
+            cells = self._flat[run : run + math.prod(shape)].reshape(shape)
+        elif chain.raw:
+            cells = np.frombuffer(room, chain.dtype, math.prod(shape)).reshape(shape)
+        else:
+            cells = np.empty(shape, chain.dtype)
+        if way == Way.RUN or not chain.raw:
+            try:
+                chain.decode_each_into(room, lengths, cells)
+            except LazyZarrError:
+                # one by one, so that the error is the first chunk's own
+                for chunk in there:
+                    self._request(self.plan.whole(chunk))
+                return
+        if way == Way.BLOCKS:
+            for chunk in there:
+                self.placer.put_block(self._members[self._first[chunk]], cells[chunk - first])
+
+    def _room(self, length: int) -> memoryview:
+        """A buffer of this thread, until it asks for another one."""
+        room = getattr(self._rooms, "room", None)
+        if room is None or len(room) < length:
+            room = self._rooms.room = memoryview(np.empty(length, np.uint8))
+        return room[:length]
 
     def _chain(self, chunk: int) -> Chain:
         return self.plan.chains[self._layout[chunk]]
@@ -203,11 +207,9 @@ class Execution:
             return self.session.read(url, grant=grant)
         if not self.plan.local:
             return self.session.read(url, grant=grant, offset=offset, length=length, stamp=stamp)
-        room = getattr(self._rooms, "room", None)
-        if room is None or len(room) < length:
-            room = self._rooms.room = memoryview(np.empty(length, np.uint8))
-        self.session.read_into(url, offset, [room[:length]], grant=grant, stamp=stamp)
-        return room[:length]
+        room = self._room(length)
+        self.session.read_into(url, offset, [room], grant=grant, stamp=stamp, warm=True)
+        return room
 
     def _read_direct(self, request: Request, chunk: int, chain: Chain) -> bool:
         """Plain cells go from the object straight into the output where they are one run on both sides."""

@@ -138,8 +138,7 @@ class _Located:
     def _keys(self, stored: StoredArray, rows: slice) -> None:
         encoding = self.layouts[int(self.layout[rows.start])].chunk_keys
         coords = self.coords[rows, : len(stored.shape)]
-        root = f"{stored.location}/"
-        self.url[rows] = [root + key for key in chunk_keys(encoding, coords)]
+        self.url[rows] = chunk_keys(encoding, coords, f"{stored.location}/")
 
     def _ranges(self, stored: StoredArray, rows: slice) -> None:
         assert stored.refs is not None

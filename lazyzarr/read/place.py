@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lazyzarr.lower.fragments import Fragments
-from lazyzarr.lower.placements import AFFINE, UNFED
+from lazyzarr.lower.placements import AFFINE, UNFED, ranges
 
 _MOST_RUNS = 512
 """Contiguous runs of the output that one chunk is read into directly; more are decoded first and copied."""
@@ -150,20 +150,19 @@ class Placer:
             ...,
         )
 
-    def window_bounds(self, fragment: int, rank: int) -> tuple[list[int], list[int]]:
-        """Lowest and highest cell of the window on each axis of the chunk."""
-        low: list[int] = []
-        high: list[int] = []
-        for axis in range(rank):
-            if self._pooled[fragment] and self.found.pool[fragment, axis] != AFFINE:
-                cells = self.chunk_cells(fragment, axis)
-                low.append(int(cells.min()))
-                high.append(int(cells.max()))
-                continue
-            start = self._start[fragment][axis]
-            last = start + self._step[fragment][axis] * (self._count[fragment][axis] - 1)
-            low.append(min(start, last))
-            high.append(max(start, last))
+    @cached_property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """int64 (m, q) each: the lowest and the highest cell of the window of every fragment."""
+        found = self.found
+        last = found.start + found.step * (found.count - 1)
+        low, high = np.minimum(found.start, last), np.maximum(found.start, last)
+        pooled = np.nonzero(found.pool != AFFINE)
+        if len(pooled[0]):
+            counts = found.count[pooled]
+            number, member = ranges(found.pool[pooled], counts)
+            cells = found.start[pooled][number] + found.step[pooled][number] * found.pool_from[member]
+            begins = np.cumsum(counts) - counts
+            low[pooled], high[pooled] = np.minimum.reduceat(cells, begins), np.maximum.reduceat(cells, begins)
         return low, high
 
     def direct(self, fragment: int, shape: tuple[int, ...]) -> list[memoryview] | None:

@@ -1,14 +1,15 @@
 """Which requests a read makes: chunks to byte ranges, known before the first request.
 
 1. Chunks stored as plain cells are narrowed to the run of bytes that the view uses.
-2. Ranges of one object that touch (remotely: nearly touch) become one request.
-3. Requests are dealt into batches, so that a thread is started for megabytes and not for chunks.
+2. Whole local files are packed (`lazyzarr.read.packs`).
+3. Ranges of one object that touch (remotely: nearly touch) become one request.
+4. Packs and requests are dealt into batches, so that a thread is started for megabytes and not for chunks.
 Refuses to send anything.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from msgspec import Struct
 from lazyzarr.codecs.chain import Chain, compile_chain
 from lazyzarr.ir.layout import Stamp
 from lazyzarr.read.locate import OBJECT, RANGE, Chunks
+from lazyzarr.read.packs import Pack, packs
 from lazyzarr.read.place import Placer
 from lazyzarr.read.points import PointPlacer
 
@@ -61,11 +63,9 @@ class Plan:
     """By position of the layout."""
     trims: dict[int, Trim]
     """By chunk."""
-    blocks: list[bool]
-    """Whether each chunk goes whole, cell for cell, to one box of the output."""
     runs: list[int]
     """For each chunk the cell of the output from which on it is one run; -1: it is cut, moved or shared."""
-    batches: list[list[Request]]
+    batches: list[list[Pack | Request]]
     direct: list[int]
     """Chunks that need no request: missing ones and cells in tables."""
     nbytes: int
@@ -75,7 +75,22 @@ class Plan:
     @property
     def requests(self) -> int:
         """Requests that will be sent; partly read shards and the checks of metadata documents add to it."""
-        return sum(len(batch) for batch in self.batches)
+        return sum(len(item) if isinstance(item, Pack) else 1 for batch in self.batches for item in batch)
+
+    def each_request(self) -> Iterator[Request]:
+        """All requests, in order; those of a pack one by one."""
+        for batch in self.batches:
+            for item in batch:
+                if isinstance(item, Pack):
+                    yield from map(self.whole, range(item.first, item.stop))
+                else:
+                    yield item
+
+    def whole(self, chunk: int) -> Request:
+        """The request for all of the object of a chunk."""
+        chunks = self.chunks
+        stored = chunks.arrays[int(chunks.array[chunk])]
+        return Request(chunks.url[chunk], stored.grant, None, 0, -1, [chunk], [(0, -1)])
 
 
 def plan(chunks: Chunks, placer: Placer | PointPlacer, *, local: bool) -> Plan:
@@ -91,24 +106,28 @@ def plan(chunks: Chunks, placer: Placer | PointPlacer, *, local: bool) -> Plan:
     single = np.diff(chunks.first_member) == 1
     blocks = single & placer.blocks(first, extent)
     runs = placer.runs(first, blocks)
-    trims: dict[int, Trim] = {}
     offset, length = chunks.offset.copy(), chunks.length.copy()
     stored = (chunks.state == OBJECT) | (chunks.state == RANGE)
     partly = stored & raw[chunks.layout] & (runs < 0) & ~(single & placer.whole(first, extent))
-    for chunk in np.flatnonzero(partly).tolist():
-        _trim(chunk, chunks, placer, chains[int(chunks.layout[chunk])], trims, offset, length)
-    requests = _objects(chunks, offset, length, {k: Stamp(size=c.nbytes) for k, c in chains.items() if raw[k]})
+    trims = _trim(np.flatnonzero(partly), chunks, placer, chains, extent, offset, length, local=local)
+    packed = packs(chunks, chains, length, blocks, runs) if local else []
+    objects = chunks.state == OBJECT
+    for pack in packed:
+        objects[pack.first : pack.stop] = False
+    plain = {k: Stamp(size=c.nbytes) for k, c in chains.items() if raw[k]}
+    requests = _objects(chunks, np.flatnonzero(objects), offset, length, plain)
     requests.extend(_ranges(chunks, offset, length, 0 if local else REMOTE_GAP))
+    sizes = [len(pack) * chains[int(chunks.layout[pack.first])].nbytes for pack in packed]
     direct = np.flatnonzero((chunks.state != OBJECT) & (chunks.state != RANGE)).tolist()
     return Plan(
         chunks=chunks,
         chains=chains,
         trims=trims,
-        blocks=blocks.tolist(),
         runs=runs.tolist(),
-        batches=_batches(requests, local, [_DECODING * chains[k].nbytes for k in chunks.layout.tolist()]),
+        batches=_batches(packed, sizes, requests, chunks, chains, local=local),
         direct=direct,
-        nbytes=sum(map(_size, requests)),
+        nbytes=sum(map(_size, requests))
+        + sum(size for pack, size in zip(packed, sizes, strict=True) if raw[chunks.layout[pack.first]]),
         local=local,
     )
 
@@ -122,44 +141,58 @@ def alone(request: Request) -> list[Request]:
 
 
 def _trim(
-    chunk: int,
+    rows: np.ndarray,
     chunks: Chunks,
     placer: Placer | PointPlacer,
-    chain: Chain,
-    trims: dict[int, Trim],
+    chains: dict[int, Chain],
+    extent: np.ndarray,
     offset: np.ndarray,
     length: np.ndarray,
-) -> None:
-    """Narrow a chunk of plain cells to the run of bytes between the first and the last cell used."""
-    if chunks.length[chunk] not in (-1, chain.nbytes):
-        return  # not the length that plain cells have: the decoder says so
-    rank = len(chain.shape)
-    members = chunks.members[chunks.first_member[chunk] : chunks.first_member[chunk + 1]].tolist()
-    bounds = [placer.window_bounds(fragment, rank) for fragment in members]
-    low = [min(axis) for axis in zip(*(b[0] for b in bounds), strict=True)]
-    high = [max(axis) for axis in zip(*(b[1] for b in bounds), strict=True)]
-    axis = next((k for k in range(rank) if low[k] != high[k]), rank)
-    if axis < rank:
-        origin = (*low[: axis + 1], *[0] * (rank - axis - 1))
-        shape = (*[1] * axis, high[axis] - low[axis] + 1, *chain.shape[axis + 1 :])
-    else:
-        origin, shape = tuple(low), (1,) * rank
-    cells = math.prod(shape)
-    item = chain.dtype.itemsize
-    if cells * item == chain.nbytes:
-        return
-    at = 0
-    for k in range(rank):
-        at = at * chain.shape[k] + origin[k]
-    trims[chunk] = Trim(origin, shape)
-    offset[chunk] += at * item
-    length[chunk] = cells * item
+    *,
+    local: bool,
+) -> dict[int, Trim]:
+    """Narrow chunks of plain cells to the run of bytes between the first and the last cell used.
+
+    A local chunk of which most is used is read whole, like its neighbours.
+    """
+    if not len(rows):
+        return {}
+    nbytes, item = np.zeros((2, len(chunks.layouts)), np.int64)
+    for number, chain in chains.items():
+        nbytes[number], item[number] = chain.nbytes, chain.dtype.itemsize
+    # where the length is not that of plain cells the decoder says so
+    rows = rows[(length[rows] == -1) | (length[rows] == nbytes[chunks.layout[rows]])]
+    starts = chunks.first_member[:-1]
+    low, high = (
+        pick.reduceat(cells[chunks.members], starts)[rows]
+        for pick, cells in zip((np.minimum, np.maximum), placer.bounds, strict=True)
+    )
+    shape = extent[rows]
+    # from the first axis on along which several cells are used, the run takes the other axes whole
+    several = np.logical_or.accumulate(low != high, axis=1)
+    behind = np.zeros_like(several)
+    behind[:, 1:] = several[:, :-1]
+    origin, part = np.where(behind, 0, low), np.where(behind, shape, np.where(several, high - low + 1, 1))
+    at, stride = np.zeros(len(rows), np.int64), np.ones(len(rows), np.int64)
+    for axis in reversed(range(shape.shape[1])):
+        at += origin[:, axis] * stride
+        stride *= shape[:, axis]
+    layout = chunks.layout[rows]
+    at, size = at * item[layout], part.prod(axis=1) * item[layout]
+    gains = (2 if local else 1) * size < nbytes[layout]
+    rows, origin, part = rows[gains], origin[gains], part[gains]
+    offset[rows] += at[gains]
+    length[rows] = size[gains]
+    ranks = [len(chains[number].shape) for number in layout[gains].tolist()]
+    columns = (rows.tolist(), ranks, origin.tolist(), part.tolist())
+    return {chunk: Trim(tuple(o[:rank]), tuple(s[:rank])) for chunk, rank, o, s in zip(*columns, strict=True)}
 
 
-def _objects(chunks: Chunks, offset: np.ndarray, length: np.ndarray, plain: dict[int, Stamp]) -> list[Request]:
+def _objects(
+    chunks: Chunks, rows: np.ndarray, offset: np.ndarray, length: np.ndarray, plain: dict[int, Stamp]
+) -> list[Request]:
     """Requests for chunks under keys; an object of plain cells has their length, also where a part of it is read."""
     found: list[Request] = []
-    rows = np.flatnonzero(chunks.state == OBJECT)
     grants = [stored.grant for stored in chunks.arrays]
     columns = (rows, offset[rows], length[rows], chunks.array[rows], chunks.layout[rows])
     for chunk, at, size, array, layout in zip(*(column.tolist() for column in columns), strict=True):
@@ -203,17 +236,38 @@ def _size(request: Request) -> int:
     return max(request.length, 0)
 
 
-def _batches(requests: list[Request], local: bool, decoding: list[int]) -> list[list[Request]]:
-    """``decoding`` is what each chunk counts where the length of its object is not known [bytes]."""
+def _batches(
+    packed: list[Pack],
+    sizes: list[int],
+    requests: list[Request],
+    chunks: Chunks,
+    chains: dict[int, Chain],
+    *,
+    local: bool,
+) -> list[list[Pack | Request]]:
+    """Work for one thread at a time, by what it takes to read or to decode.
+
+    Parameters
+    ----------
+    sizes
+        Of the packs, decoded [bytes].
+    """
     if not local:
         return [[request] for request in requests]
-    batches: list[list[Request]] = []
-    held = BATCH_BYTES
+    work: list[tuple[Pack | Request, int, int]] = []
+    for pack, size in zip(packed, sizes, strict=True):
+        decoding = 1 if chains[int(chunks.layout[pack.first])].raw else _DECODING
+        work.append((pack, len(pack), decoding * size))
     for request in requests:
-        size = _size(request) or decoding[request.chunks[0]]
-        if held + size > BATCH_BYTES or len(batches[-1]) >= BATCH_REQUESTS:
+        decoded = _DECODING * chains[int(chunks.layout[request.chunks[0]])].nbytes
+        work.append((request, 1, _size(request) or decoded))
+    batches: list[list[Pack | Request]] = []
+    held, count = BATCH_BYTES, 0
+    for item, number, size in work:
+        if held + size > BATCH_BYTES or count >= BATCH_REQUESTS:
             batches.append([])
-            held = 0
-        batches[-1].append(request)
+            held = count = 0
+        batches[-1].append(item)
         held += size
+        count += number
     return batches

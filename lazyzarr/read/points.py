@@ -7,6 +7,7 @@ no separable index map. Refuses slices beside the coordinates; take those first.
 from __future__ import annotations
 
 import operator
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -91,10 +92,11 @@ class PointPlacer:
         else:
             self.out[rows] = value
 
-    def window_bounds(self, fragment: int, rank: int) -> tuple[list[int], list[int]]:
-        """Lowest and highest cell used on each axis of the chunk."""
-        cells = self._cells[self._first[fragment] : self._first[fragment + 1], :rank]
-        return cells.min(axis=0).tolist(), cells.max(axis=0).tolist()
+    @cached_property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """int64 (m, q) each: the lowest and the highest cell used of every fragment."""
+        first = self._first[:-1]
+        return np.minimum.reduceat(self._cells, first), np.maximum.reduceat(self._cells, first)
 
     def cells(self, fragment: int) -> int:
         """Number of points that a fragment fills."""

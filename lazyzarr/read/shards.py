@@ -41,9 +41,8 @@ def read_shard(
     assert sharding is not None
     inner = np.array(sharding.chunk_shape, np.int64)
     rank = len(chain.shape)
-    bounds = [placer.window_bounds(member, rank) for member in members]
-    low = np.array([b[0] for b in bounds], np.int64).min(axis=0) // np.maximum(inner, 1)
-    high = np.array([b[1] for b in bounds], np.int64).max(axis=0) // np.maximum(inner, 1)
+    low = placer.bounds[0][members, :rank].min(axis=0) // np.maximum(inner, 1)
+    high = placer.bounds[1][members, :rank].max(axis=0) // np.maximum(inner, 1)
     needed = math.prod((high - low + 1).tolist())
     if needed >= _WHOLE_FROM * math.prod(sharding.grid):
         return False

@@ -374,8 +374,8 @@ def _place(window: Window, graph: Graph) -> tuple[str, int, int, bool]:
     """Location, offset, length [bytes] (-1: the whole object) and presence of the chunk."""
     array, layout = window.piece.array, window.piece.layout
     if array.refs is None:
-        key = chunk_keys(layout.chunk_keys, np.array([window.chunk], np.int64).reshape(1, len(window.chunk)))[0]
-        return f"{array.location}/{key}", 0, -1, True
+        coords = np.array([window.chunk], np.int64).reshape(1, len(window.chunk))
+        return chunk_keys(layout.chunk_keys, coords, f"{array.location}/")[0], 0, -1, True
     row = 0
     for chunk, n, c in zip(window.chunk, array.shape, layout.chunk_shape, strict=True):
         row = row * -(-n // c) + chunk

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numcodecs import zstd
 
 from lazyzarr.codecs.chain import codec_from_json, compile_chain
-from lazyzarr.errors import ChunkDecodeError, SaveUnsupported, UnsupportedFeature, ViewSchemaError
+from lazyzarr.errors import ChunkDecodeError, ChunkError, SaveUnsupported, UnsupportedFeature, ViewSchemaError
 from lazyzarr.ir.layout import Layout, NamedConfig
 from tests.codecs.written import compare, content, same, write, write_codecs
 
@@ -251,6 +251,54 @@ def test_any_chain_of_zarr_v3(data):
     chain = compile_chain(info.layout)
     block = values_of(dtype, chunks).astype(chain.dtype)
     same(chain.decode(chain.encode(block)), block)
+    if chain.can_decode_into:
+        together(chain, [block, block[::-1].copy(), None, block], data.draw(st.booleans()))
+
+
+def together(chain, blocks, all_there):
+    """Chunks end to end decode as one by one; the row of one that is not there is left."""
+    blocks = [block for block in blocks if block is not None] if all_there else blocks
+    stored = [b"" if block is None else chain.encode(block) for block in blocks]
+    lengths = [-1 if block is None else len(one) for block, one in zip(blocks, stored, strict=True)]
+    hole = bytes(chain.encoded.limit if chain.encoded.exact else 0)
+    run = b"".join(one or hole for one in stored)
+    out = np.zeros((len(blocks), *chain.shape), chain.dtype)
+    chain.decode_each_into(memoryview(run + b"rest"), lengths, out)
+    for number, block in enumerate(blocks):
+        if block is not None:
+            same(out[number], block)
+
+
+ZSTD = compile_chain(Layout("uint8", 0, (100,), (NamedConfig("bytes"), NamedConfig("zstd"))))
+FRAME = ZSTD.encode(np.arange(100, dtype=np.uint8))
+HALF = zstd.compress(np.arange(50, dtype=np.uint8).tobytes())
+SKIPPED = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc"
+UNSAID = bytes.fromhex("28b52ffd0058210300") + bytes(range(100))  # one raw block, no content size in the header
+
+
+@pytest.mark.parametrize("chunk", [FRAME, HALF + HALF, SKIPPED + FRAME, FRAME + SKIPPED, UNSAID], ids=len)
+def test_zstd_frames_end_to_end(chunk):
+    out = np.zeros((3, 100), np.uint8)
+    data = FRAME + chunk + FRAME
+    ZSTD.decode_each_into(memoryview(data), [len(FRAME), len(chunk), len(FRAME)], out)
+    assert (out[[0, 2]] == np.arange(100)).all()
+    assert (out[1] == ZSTD.decode(chunk)).all()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (HALF, FRAME + HALF),  # right in all, but each chunk is not
+        (FRAME[:-3], FRAME),  # the frame would go on in the bytes of the next chunk
+        (FRAME + HALF, HALF),
+        (FRAME, b""),
+        (FRAME, b"no frame"),
+    ],
+    ids=["short then long", "cut", "long then short", "nothing", "other bytes"],
+)
+def test_zstd_chunks_that_lean_on_each_other(first, second):
+    with pytest.raises(ChunkError):
+        ZSTD.decode_each_into(memoryview(first + second), [len(first), len(second)], np.zeros((2, 100), np.uint8))
 
 
 def test_raw():
