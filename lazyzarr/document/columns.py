@@ -26,22 +26,24 @@ CACHE_BYTES = 32 << 20
 
 
 class ChunkCache:
-    """Decoded chunks of the columns of one document, the least recently used forgotten first; thread-safe.
+    """Decoded chunks of the columns of one document, by location and number, the least recently used forgotten first.
+
+    Thread-safe.
 
     Examples
     --------
     >>> cache = ChunkCache(16)
-    >>> cache.put("a", np.zeros(2)), cache.put("b", np.zeros(1)), cache.get("a") is None
+    >>> cache.put(("a", 0), np.zeros(2)), cache.put(("b", 0), np.zeros(1)), cache.get(("a", 0)) is None
     (None, None, True)
     """
 
     def __init__(self, most_bytes: int = CACHE_BYTES) -> None:
         self.most_bytes = most_bytes
-        self._held: OrderedDict[str, Array] = OrderedDict()
+        self._held: OrderedDict[tuple[str, int], Array] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, key: str) -> Array | None:
+    def get(self, key: tuple[str, int]) -> Array | None:
         """The chunk under a key, if it is still held."""
         with self._lock:
             found = self._held.get(key)
@@ -49,7 +51,7 @@ class ChunkCache:
                 self._held.move_to_end(key)
             return found
 
-    def put(self, key: str, chunk: Array) -> None:
+    def put(self, key: tuple[str, int], chunk: Array) -> None:
         """Hold a chunk, and let others go."""
         with self._lock:
             before = self._held.pop(key, None)
@@ -179,17 +181,18 @@ class LazyColumn:
     def _chunk(self, number: int) -> Array:
         if 0 in self.shape[1:]:
             return np.empty((self._layout.chunk_shape[0], *self.shape[1:]), self.dtype)
-        key = "c" + "".join(f"/{k}" for k in (number, *(0,) * (len(self.shape) - 1))) if self.shape else "c"
-        url = child(self._url, key)
-        found = self._cache.get(url)
+        key = (self._url, number)
+        found = self._cache.get(key)
         if found is None:
+            name = "c" + "".join(f"/{k}" for k in (number, *(0,) * (len(self.shape) - 1))) if self.shape else "c"
+            url = child(self._url, name)
             found = self._chain.decode(memoryview(self._session.read(url, grant=self._grant)))
             if self.shape:
                 found = found[: self.shape[0] - number * self._layout.chunk_shape[0]]
             self._check(found)
             if found.flags.writeable:
                 found.flags.writeable = False
-            self._cache.put(url, found)
+            self._cache.put(key, found)
         return found
 
     def _check(self, chunk: Array) -> None:

@@ -87,9 +87,9 @@ def test_only_the_chunks_of_the_rows_are_read_and_once(stored: Callable[..., Laz
 def test_the_cache_lets_go_of_the_least_recent() -> None:
     cache = ChunkCache(32)
     for key in "abcde":
-        cache.put(key, np.zeros(1))
-        cache.get("a")
-    assert [cache.get(key) is not None for key in "abcde"] == [True, False, True, True, True]
+        cache.put((key, 0), np.zeros(1))
+        cache.get(("a", 0))
+    assert [cache.get((key, 0)) is not None for key in "abcde"] == [True, False, True, True, True]
 
 
 def test_rows_outside_are_refused(stored: Callable[..., LazyColumn]) -> None:
