@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from lazyzarr import numpy_protocol as _numpy_protocol
+from lazyzarr.appending import append
 from lazyzarr.combine import block, broadcast_to, concat, interleave, overlay, pad, stack
 from lazyzarr.document.decode import DEFAULT_LIMITS
 from lazyzarr.document.limits import Limits
@@ -78,6 +79,7 @@ __all__ = [
     "Group",
     "Limits",
     "View",
+    "append",
     "block",
     "broadcast_to",
     "concat",

@@ -301,6 +301,17 @@ def _whole(what: str, numbers: Sequence[Any]) -> tuple[int, ...]:
         raise ShapeError(f"{what} with {tuple(numbers)}; cells are counted in integers; give integers") from None
 
 
+def fitting(what: str, views: Sequence[View], axis: int) -> list[View]:
+    """The views, if they can be joined along an axis as they are; ``what`` is what errors are about.
+
+    Raises
+    ------
+    CombineError
+        Listing every mismatch of every input.
+    """
+    return _fitting(what, _inputs(what, views), axis, False)
+
+
 def _inputs(what: str, views: Sequence[View]) -> list[View]:
     inputs = list(views)
     if not inputs:
@@ -338,7 +349,7 @@ def _fitting(what: str, inputs: Sequence[View], axis: int | Literal["any"] | Non
         if view.data_type != first.data_type:
             problems.append(
                 f"{_named(number, view)} has data type {view.dtype}, input 0 has {first.dtype}; "
-                "pass promote=True or call .astype"
+                f"{'' if what == 'append' else 'pass promote=True or '}call .astype"
             )
     if problems:
         raise CombineError(what, problems)

@@ -6,8 +6,6 @@ reader sees is the whole old or the whole new.
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -15,15 +13,13 @@ from typing import Any
 import numpy as np
 
 from lazyzarr.access.policy import Grant
-from lazyzarr.access.session import Session
-from lazyzarr.access.url import from_user, to_path
 from lazyzarr.display.flat import glance
-from lazyzarr.document.encode import EncodedView, encode
-from lazyzarr.document.groups import ArrayMember, GroupMember, Member, ViewMember, encode_group
+from lazyzarr.document.encode import EncodedView
+from lazyzarr.document.groups import ArrayMember, GroupMember, Member, ViewMember, encode_group, encode_member
 from lazyzarr.document.plain_array import Content
-from lazyzarr.document.publish import publish
 from lazyzarr.errors import SaveUnsupported
 from lazyzarr.ir.tables import Table
+from lazyzarr.places import Place
 from lazyzarr.view import View
 
 
@@ -71,32 +67,22 @@ def save(
         raise SaveUnsupported(
             f"save of a {type(views).__name__}; views and mappings of views and arrays are saved; open or name it first"
         )
-    session = Session(storage_options)
-    store = _zarr_store(target)
-    url = from_user(target) if store is None else session.add_store(store).rstrip("/")
+    place = Place(target, storage_options)
     if isinstance(views, View):
-        files: EncodedView | Mapping[str, Content] = encoded(views, url, attrs)
+        files: EncodedView | Mapping[str, Content] = encoded(views, place.url, attrs)
     else:
         group = _group(views, attrs if attrs is not None else getattr(views, "attrs", {}))
-        files = encode_group(group, base_url=url)
-    if url.startswith("store://"):  # a store that is nowhere else
-        importlib.import_module("lazyzarr.document.remote_publish").publish_store(store, "", files, overwrite=overwrite)
-    elif url.startswith("file://"):
-        publish(to_path(url), files, overwrite=overwrite)
-    else:
-        # object stores need optional packages
-        remote = importlib.import_module("lazyzarr.document.remote_publish")
-        remote.publish_remote(url, files, session=session, overwrite=overwrite)
+        files = encode_group(group, base_url=place.url)
+    place.put(files, overwrite=overwrite)
 
 
 def encoded(view: View, url: str, attrs: Mapping[str, Any] | None = None) -> EncodedView:
     """The files of a view that will be at a location."""
-    member = _view(view, attrs)
-    return encode(member.graph, base_url=url, dims=member.dims, attributes=member.attributes, grid=member.grid)
+    return encode_member(_view(view, attrs), url)
 
 
 def _view(view: View, attrs: Mapping[str, Any] | None = None) -> ViewMember:
-    _check_savable(view)
+    check_savable(view)
     advised = glance(view.ir)  # views of very many arrays are saved without
     grid = None if advised is None else advised.chunk_shape
     return ViewMember(view.ir, view.dims, view.attrs if attrs is None else attrs, grid)
@@ -119,18 +105,16 @@ def _member(name: str, member: Any) -> Member:
     )
 
 
-def _zarr_store(target: Any) -> Any:
-    """A Zarr store that a user gave as the target, or None for paths and URLs."""
-    if isinstance(target, str | os.PathLike):
-        return None
-    if type(target).__module__.partition(".")[0] == "zarr":
-        return target
-    raise SaveUnsupported(
-        f"save to a {type(target).__name__}; views are saved to paths, URLs and Zarr stores; give one of them"
-    )
+def check_savable(view: View) -> None:
+    """Return if everything that a view references may be referenced by a document.
 
-
-def _check_savable(view: View) -> None:
+    Raises
+    ------
+    SaveUnsupported
+        It references what exists in this process only.
+    AccessDenied
+        It was opened from a document that references what it may not.
+    """
     unsaved = [a.location for a in view.ir.arrays if (a.location or "").startswith(("store://", "memory://"))]
     if unsaved:
         raise SaveUnsupported(

@@ -25,7 +25,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("interpret", "optimize", "lower"),
     ("read", "formats", "document", "display"),
     (
-        *("casting", "combine", "group", "hdf5_views", "numpy_protocol", "opening", "saving", "stages"),
+        *("appending", "casting", "combine", "group", "growing", "hdf5_views", "numpy_protocol", "opening", "places"),
+        *("refreshing", "saving", "stages"),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
     ),
     ("cli", "demo"),

@@ -22,7 +22,7 @@ from lazyzarr.document.features import check_listed, features_of, knows
 from lazyzarr.document.limits import Limits, check_costs, check_rank
 from lazyzarr.document.locations import Resolver, document_url
 from lazyzarr.document.tables import TableReader
-from lazyzarr.document.wire import PREFIX, WireArray, WireGraph, WireSchema, parse_node
+from lazyzarr.document.wire import PREFIX, WireArray, WireGraph, WireSchema, WireTable, parse_node
 from lazyzarr.errors import AccessDenied, LazyZarrError, ViewSchemaError
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import msgspec_form
@@ -50,6 +50,8 @@ class OpenedView(Struct, frozen=True):
     schema: Schema
     grid: tuple[int, ...] | None
     """Chunk shape that readers should align to."""
+    stored: dict[str, WireTable]
+    """Tables that are child arrays, by their names in the graph, in the form in which the document has them."""
     generation: str
     """Digest of the text; `lazyzarr.document.publish` compares it to notice changes made by others."""
 
@@ -114,6 +116,7 @@ def decode(text: bytes, *, url: str, session: Session, limits: Limits = DEFAULT_
             node.attributes,
             schemas[-1],
             _grid(document.grid, len(schemas[-1].shape)),
+            {names[name]: table for name, table in document.graph.tables.items() if table.folder is not None},
             generation_of(text),
         )
     except AccessDenied:

@@ -8,7 +8,7 @@ could not be opened. Refuses what has no stored form, and to write: that is `laz
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
@@ -60,6 +60,7 @@ class EncodedView(Struct, frozen=True):
 
     document: bytes
     tables: tuple[TableFiles, ...] = ()
+    """Tables that come with it; those that are at the target already do not."""
 
     def files(self) -> dict[str, Content]:
         """Every file, by its path below the group of the view; the document comes last."""
@@ -80,6 +81,8 @@ def encode(
     attributes: Mapping[str, Any] | None = None,
     grid: Sequence[int] | None = None,
     limits: Limits | None = None,
+    present: Mapping[str, WireTable] | None = None,
+    apart: Collection[str] = (),
 ) -> EncodedView:
     """The files of a view.
 
@@ -97,6 +100,10 @@ def encode(
         Chunk shape that readers should align to.
     limits
         What readers accept; by default the default limits.
+    present
+        Tables of the graph that are at the target already, by name: they are named as they are there, and not read.
+    apart
+        Names of tables that are child arrays even if they are small.
 
     Raises
     ------
@@ -122,7 +129,7 @@ def encode(
             f"save: {len(dims)} dimension names for a view of rank {len(schema.shape)}; name each axis"
         )
     base = document_url(base_url)
-    tables, folders = _tables(graph, base)
+    tables, folders = _tables(graph, base, present or {}, apart)
     document = Document(
         VERSION,
         features_of(graph.nodes, graph.layouts),
@@ -185,16 +192,21 @@ def _array(array: StoredArray, base: str) -> WireArray:
     )
 
 
-def _tables(graph: Graph, base: str) -> tuple[dict[str, WireTable], tuple[TableFiles, ...]]:
+def _tables(
+    graph: Graph, base: str, present: Mapping[str, WireTable], apart: Collection[str]
+) -> tuple[dict[str, WireTable], tuple[TableFiles, ...]]:
     located = {node.table for node in graph.nodes if isinstance(node, Tiles)}
     tables: dict[str, WireTable] = {}
     folders: dict[str, TableFiles] = {}
     rest = INLINE_ROWS
     for name in sorted(graph.tables):
+        if name in present:
+            tables[name] = present[name]
+            continue
         table = graph.tables[name]
         if name in located:
             table = with_stored_locations(table, base)
-        if is_small(table) and weight(table) <= rest:
+        if name not in apart and is_small(table) and weight(table) <= rest:
             rest -= weight(table)
             tables[name] = encode_inline(table)
         else:

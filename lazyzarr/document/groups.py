@@ -11,7 +11,7 @@ opened from its own ``zarr.json``, which is the only one that a later save of th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from lazyzarr.document.encode import EncodedView, encode, group_document, json_a
 from lazyzarr.document.limits import Limits
 from lazyzarr.document.plain_array import Content, chunk_files, chunk_shape_of, layout_of, metadata, to_text
 from lazyzarr.document.tables import FOLDER
-from lazyzarr.document.wire import CONVENTION, CONVENTIONS
+from lazyzarr.document.wire import CONVENTION, CONVENTIONS, WireTable
 from lazyzarr.errors import SaveUnsupported
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json
@@ -39,6 +39,9 @@ class ViewMember(Struct, frozen=True):
     dims: tuple[str | None, ...] | None = None
     attributes: Mapping[str, Any] = {}
     grid: tuple[int, ...] | None = None
+    present: Mapping[str, WireTable] = {}
+    apart: Collection[str] = ()
+    """Both as `lazyzarr.document.encode.encode` has them."""
 
 
 class ArrayMember(Struct, frozen=True):
@@ -96,6 +99,30 @@ def encode_group(group: GroupMember, *, base_url: str, limits: Limits | None = N
     return files
 
 
+def encode_member(member: ViewMember, url: str, limits: Limits | None = None) -> EncodedView:
+    """The files of a view that will be at a location."""
+    return encode(
+        member.graph,
+        base_url=url,
+        dims=member.dims,
+        attributes=member.attributes,
+        grid=member.grid,
+        limits=limits,
+        present=member.present,
+        apart=member.apart,
+    )
+
+
+def regrown(root: bytes, nodes: Mapping[str, Mapping[str, Json]]) -> bytes:
+    """The ``zarr.json`` of a saved group in which the nodes below at some paths are those."""
+    document = msgspec.json.decode(root)
+    below: Any = {**document.get("consolidated_metadata", _consolidated({}))["metadata"]}
+    for name, node in nodes.items():
+        below[name] = {**node, "consolidated_metadata": _consolidated({})} if node["node_type"] == "group" else node
+    document["consolidated_metadata"] = _consolidated({name: below[name] for name in sorted(below)})
+    return to_text(document)
+
+
 def _consolidated(nodes: Mapping[str, Json]) -> dict[str, Json]:
     return {"kind": "inline", "must_understand": False, "metadata": nodes}
 
@@ -125,20 +152,13 @@ def _add_group(
         if isinstance(member, GroupMember):
             _add_group(member, below, location, files, nodes, limits)
         elif isinstance(member, ViewMember):
-            view = encode(
-                member.graph,
-                base_url=location,
-                dims=member.dims,
-                attributes=member.attributes,
-                grid=member.grid,
-                limits=limits,
-            )
-            _add_view(view, below, files, nodes)
+            add_view(encode_member(member, location, limits), below, files, nodes)
         else:
             _add_array(member, name, below, files, nodes)
 
 
-def _add_view(view: EncodedView, path: str, files: dict[str, Content], nodes: dict[str, Mapping[str, Json]]) -> None:
+def add_view(view: EncodedView, path: str, files: dict[str, Content], nodes: dict[str, Mapping[str, Json]]) -> None:
+    """Add the files and the nodes of a view at a path."""
     files.update((f"{path}/{name}", content) for name, content in view.files().items())
     nodes[path] = msgspec.json.decode(view.document)
     if view.tables:

@@ -24,7 +24,7 @@ import os
 import re
 import secrets
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from lazyzarr.document.decode import generation_of
@@ -51,6 +51,7 @@ def publish(
     *,
     overwrite: bool = False,
     expected: str | None = None,
+    sweep: bool = True,
 ) -> None:
     """Put a view, or the files of a group, in place.
 
@@ -64,6 +65,9 @@ def publish(
         Replace what lazyzarr saved there before.
     expected
         Generation of the document that this one was made from; if another one is there now, nothing is saved.
+    sweep
+        Let go of tables that neither the new document nor the one before it names. A view that grows does not: views
+        that were opened long ago can be read on.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def publish(
     # A link to a view stays a link: what it leads to is replaced.
     path: str = os.path.realpath(target)
     files = view.files() if isinstance(view, EncodedView) else view
-    try:
+    with _failures_named(path):
         _os.makedirs(os.path.dirname(path), exist_ok=True)
         while True:
             with _locked(path) as held:
@@ -86,7 +90,7 @@ def publish(
                     existing = examine(path)
                     _refuse(existing, path, overwrite, expected)
                     if isinstance(view, EncodedView) and existing.kind == "view":
-                        _replace_document(path, view, existing)
+                        _replace_document(path, view, existing, sweep)
                     else:
                         _replace_tree(path, files)
                     done = True
@@ -94,6 +98,55 @@ def publish(
                 break
         with suppress(OSError):  # what is left over is in nobody's way, and swept by the next save
             _sweep_siblings(path)
+
+
+def publish_changes(
+    target: str | os.PathLike[str], changed: Mapping[str, Content], *, expected: Mapping[str, str]
+) -> None:
+    """Put changed files of a saved group in place, all in one step.
+
+    The new tree has hard links to every file that stays, so this costs the changed files and one link for each other.
+
+    Parameters
+    ----------
+    target
+        Path of the directory of the group.
+    changed
+        New files and new content of files, by their path below the target.
+    expected
+        Path below the target of each document that the change was made from, and its generation.
+
+    Raises
+    ------
+    SaveConflict, SaveError
+        As `publish`.
+    """
+    path: str = os.path.realpath(target)
+    with _failures_named(path), ExitStack() as locks:
+        if not locks.enter_context(_locked(path)):
+            raise _gone(path)
+        for name in sorted({name.rpartition("/")[0] for name in expected} - {""}):
+            locks.enter_context(_locked(os.path.join(path, name)))  # against whoever saves this member alone
+        existing = examine(path)
+        if existing.kind != "group":
+            raise SaveConflict(
+                f"append: the target is {existing.what}; only whole groups that lazyzarr saved are changed as one; "
+                "append to its views one by one",
+                where=path,
+            )
+        for name, generation in expected.items():
+            with open(os.path.join(path, name), "rb") as file:
+                if generation_of(file.read()) != generation:
+                    raise _changed(os.path.join(path, name))
+        _replace_tree(path, changed, linked=True)
+        with suppress(OSError):
+            _sweep_siblings(path)
+
+
+@contextmanager
+def _failures_named(path: str) -> Generator[None]:
+    try:
+        yield
     except LazyZarrError:
         raise
     except OSError as error:
@@ -106,11 +159,23 @@ def publish(
 
 def _refuse_if_gone(path: str, expected: str | None) -> None:
     if expected is not None:
-        raise SaveConflict(
-            "save: the view that this one was made from is not there any more; someone moved or removed it; "
-            "save under a new name",
-            where=path,
-        )
+        raise _gone(path)
+
+
+def _gone(path: str) -> SaveConflict:
+    return SaveConflict(
+        "save: the view that this one was made from is not there any more; someone moved or removed it; "
+        "save under a new name",
+        where=path,
+    )
+
+
+def _changed(path: str) -> SaveConflict:
+    return SaveConflict(
+        "save: the view was changed by someone else since it was opened; saving would lose that change; "
+        "open it again and repeat yours",
+        where=path,
+    )
 
 
 def _refuse(existing: Existing, path: str, overwrite: bool, expected: str | None) -> None:
@@ -130,11 +195,7 @@ def _refuse(existing: Existing, path: str, overwrite: bool, expected: str | None
             where=path,
         )
     if expected is not None and generation_of(existing.text) != expected:
-        raise SaveConflict(
-            "save: the view was changed by someone else since it was opened; saving would lose that change; "
-            "open it again and repeat yours",
-            where=path,
-        )
+        raise _changed(path)
 
 
 def _create(path: str, files: Mapping[str, Content]) -> bool:
@@ -150,8 +211,8 @@ def _create(path: str, files: Mapping[str, Content]) -> bool:
     return True
 
 
-def _replace_tree(path: str, files: Mapping[str, Content]) -> None:
-    with _built(path, files) as temporary:
+def _replace_tree(path: str, files: Mapping[str, Content], *, linked: bool = False) -> None:
+    with _built(path, files, linked=linked) as temporary:
         if not exchange(temporary, path):
             aside = _temporary(path)
             _os.rename(path, aside)
@@ -164,7 +225,7 @@ def _replace_tree(path: str, files: Mapping[str, Content]) -> None:
         _sync_directory(os.path.dirname(path))
 
 
-def _replace_document(path: str, view: EncodedView, existing: Existing) -> None:
+def _replace_document(path: str, view: EncodedView, existing: Existing, sweep: bool) -> None:
     """Write the tables that are new, then the document, then let go of what nobody names."""
     folder = os.path.join(path, FOLDER)
     fresh = [table for table in view.tables if not os.path.isdir(os.path.join(folder, table.folder))]
@@ -184,14 +245,19 @@ def _replace_document(path: str, view: EncodedView, existing: Existing) -> None:
         _sync_directory(path)
     _write_over(os.path.join(path, _DOCUMENT), view.document)
     with suppress(OSError):  # the view is saved; what is left over is swept by the next save
-        _sweep(path, {table.folder for table in view.tables} | existing.tables)
+        _sweep(path, {table.folder for table in view.tables} | existing.tables if sweep else None)
 
 
 @contextmanager
-def _built(path: str, files: Mapping[str, Content]) -> Generator[str]:
-    """A directory beside the target with all files in it, synced; removed unless it was renamed."""
+def _built(path: str, files: Mapping[str, Content], *, linked: bool = False) -> Generator[str]:
+    """A directory beside the target with all files in it, synced; removed unless it was renamed.
+
+    ``linked``: and with links to all other files of the target.
+    """
     temporary, lock = _made(path)
     try:
+        if linked:
+            _link_tree(path, temporary, files)
         _write_tree(temporary, files)
         yield temporary
     finally:
@@ -216,6 +282,18 @@ def _made(path: str) -> tuple[str, int]:
             _os.close(lock)
             raise
         _os.close(lock)
+
+
+def _link_tree(path: str, temporary: str, without: Mapping[str, Content]) -> None:
+    for directory, folders, names in os.walk(path):
+        below = os.path.relpath(directory, path)
+        folders[:] = [name for name in folders if not name.startswith(_MARK)]
+        made = os.path.normpath(os.path.join(temporary, below))
+        _os.makedirs(made, exist_ok=True)
+        for name in names:
+            if os.path.normpath(os.path.join(below, name)) not in without and not name.startswith(_MARK):
+                _os.link(os.path.join(directory, name), os.path.join(made, name), follow_symlinks=False)
+        _sync_directory(made)
 
 
 def _write_tree(root: str, files: Mapping[str, Content]) -> None:
@@ -293,16 +371,17 @@ def _lock(descriptor: int) -> None:
             raise
 
 
-def _sweep(path: str, keep: set[str]) -> None:
+def _sweep(path: str, keep: set[str] | None) -> None:
+    """Remove what killed savers left, and tables that are not to be kept; None: all are."""
     for name in _listed(path):
         if name.startswith(_MARK):
             _remove(os.path.join(path, name))
     folder = os.path.join(path, FOLDER)
     names = _listed(folder)
     for name in names:
-        if name.startswith(_MARK) or (_TABLE.fullmatch(name) and name not in keep):
+        if name.startswith(_MARK) or (keep is not None and _TABLE.fullmatch(name) and name not in keep):
             _remove(os.path.join(folder, name))
-    if names and not keep.intersection(names) and set(_listed(folder)) == {_DOCUMENT}:
+    if names and keep is not None and not keep.intersection(names) and set(_listed(folder)) == {_DOCUMENT}:
         _remove(folder)
 
 

@@ -1,0 +1,256 @@
+"""Appending to what is saved: to views, and to groups of views and arrays.
+
+Owns `append`, and what appending to a group means: all members change in one step, the directory being exchanged for
+one with links to what stays. Refuses to leave members of a group that shared a length with different ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from lazyzarr.access.url import child, to_path
+from lazyzarr.combine import fitting
+from lazyzarr.document.decode import decode, generation_of
+from lazyzarr.document.groups import add_view, encode_member, regrown
+from lazyzarr.document.plain_array import Content, encode_chunk, to_text
+from lazyzarr.document.publish import publish_changes
+from lazyzarr.document.wire import ATTRIBUTE
+from lazyzarr.errors import CombineError, SaveUnsupported, SourceMissing
+from lazyzarr.formats.zarr import read_array_metadata
+from lazyzarr.growing import append_views, axis_of, grown, is_view, opened_views
+from lazyzarr.ir.chunk_keys import chunk_keys
+from lazyzarr.ir.layout import Json, StoredArray
+from lazyzarr.leaves import source
+from lazyzarr.opening import inline
+from lazyzarr.places import Place, repeated
+from lazyzarr.read import Reader
+
+
+def append(
+    target: Any,
+    more: Any,
+    axis: int | str = 0,
+    *,
+    storage_options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Append to a saved view, or to members of a saved group, along an axis.
+
+    Costs what is added costs: nothing that is stored is written again but the document, which stays small, and
+    readers see the old view or the new one. Everything `lazyzarr.concat` asks of its inputs is asked here. Two
+    processes that append at once both succeed, one after the other.
+
+    Parameters
+    ----------
+    target
+        Where the view or the group is saved: a path, a URL, or a Zarr store. Groups: local paths only.
+    more
+        A view, anything that `lazyzarr.open` takes, or a list of them. For a group a mapping from names of members.
+        Members that are real arrays (coordinates) get the values: of NumPy arrays as they are, of views read. An array
+        keeps its chunks; its last one is written anew if it is not full.
+    axis
+        Number or dimension name.
+    storage_options
+        ``{prefix: options}`` for remote places; never stored.
+
+    Raises
+    ------
+    CombineError
+        Listing every mismatch. Input 0 is what is saved.
+    SourceMissing
+        There is nothing to append to.
+    SaveConflict
+        Others change the same view all the time.
+    SaveUnsupported, SaveError
+        As `lazyzarr.save`. What was saved is as it was.
+
+    Examples
+    --------
+    >>> import tempfile, lazyzarr as lz
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lz.save(lz.full((2,), 7, dtype="int8"), f"{folder}/v.zarr")
+    ...     append(f"{folder}/v.zarr", lz.full((1,), 8, dtype="int8"))
+    ...     lz.open(f"{folder}/v.zarr").read().tolist()
+    [7, 7, 8]
+    """
+    place = Place(target, storage_options)
+    if isinstance(more, Mapping):
+        _append_members(place, dict(_flat(more)), axis, storage_options)
+    else:
+        append_views(place, opened_views(more, storage_options), axis)
+
+
+class _Lengths(NamedTuple):
+    """What a member of a group is, as far as other members have to agree with it."""
+
+    dims: tuple[str | None, ...]
+    shape: tuple[int, ...]
+
+
+class _Grown(NamedTuple):
+    """A member of a group after appending."""
+
+    files: dict[str, Content]
+    """By path below the group."""
+    nodes: dict[str, Mapping[str, Json]]
+    """Metadata of its nodes, for the consolidated metadata."""
+    before: _Lengths
+    after: _Lengths
+    axis: int
+
+
+def _flat(more: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, item in more.items():
+        if isinstance(item, Mapping):
+            yield from _flat(item, f"{above}{name}/")
+        else:
+            yield f"{above}{name}", item
+
+
+def _append_members(
+    place: Place, more: Mapping[str, Any], axis: int | str, options: Mapping[str, Mapping[str, Any]] | None
+) -> None:
+    if not place.is_local:
+        raise SaveUnsupported(
+            "append to a group that is not a local directory; several objects cannot be changed in one step there; "
+            "append to its views one by one",
+            where=place.url,
+        )
+    added = {name: item if _is_values(item) else opened_views(item, options) for name, item in more.items()}
+
+    def change(root: bytes) -> None:
+        texts, problems = _texts(place, root, added)
+        expected = {"zarr.json": generation_of(root)}
+        done: dict[str, _Grown] = {}
+        for name, item in added.items():
+            if name not in texts:
+                continue
+            expected[f"{name}/zarr.json"] = generation_of(texts[name])
+            try:
+                one = _view if is_view(texts[name]) else _array
+                done[name] = one(place, name, texts[name], item, axis)
+            except CombineError as error:
+                problems += [f"{name}: {problem}" for problem in error.problems]
+        problems += _disagreements(done, {name: _lengths(text) for name, text in texts.items() if name not in done})
+        if problems:
+            raise CombineError("append", problems)
+        files = {path: content for member in done.values() for path, content in member.files.items()}
+        files["zarr.json"] = regrown(root, {k: node for member in done.values() for k, node in member.nodes.items()})
+        publish_changes(to_path(place.url), files, expected=expected)
+
+    repeated(place, change)
+
+
+def _is_values(item: Any) -> bool:
+    return isinstance(item, np.ndarray | np.generic | int | float) or (
+        isinstance(item, list) and all(isinstance(each, int | float | str | np.generic) for each in item)
+    )
+
+
+def _texts(place: Place, root: bytes, added: Mapping[str, Any]) -> tuple[dict[str, bytes], list[str]]:
+    """Metadata of the views and arrays of the group, and what is wrong with the names that were given."""
+    if is_view(root):
+        raise SaveUnsupported("append of a mapping to a view; a view takes views; give one", where=place.url)
+    document = msgspec.json.decode(root)
+    nodes: dict[str, Any] = document.get("consolidated_metadata", {}).get("metadata", {})
+    views = {name for name, node in nodes.items() if ATTRIBUTE in node.get("attributes", {})}
+    found = {
+        name
+        for name, node in nodes.items()
+        if name in views or (node["node_type"] == "array" and not any(name.startswith(f"{view}/") for view in views))
+    }
+    texts: dict[str, bytes] = {}
+    problems = [
+        f"{name} is not in the group, which has {', '.join(sorted(found)[:20]) or 'no members'}; save it there first"
+        for name in added
+        if name not in found
+    ]
+    for name in sorted(found):
+        try:
+            texts[name] = place.document(name)
+        except SourceMissing:
+            problems.append(f"{name} is in the metadata of the group, but not in its directory; save the group again")
+    return texts, problems
+
+
+def _view(place: Place, name: str, text: bytes, item: Any, axis: int | str) -> _Grown:
+    url = child(place.url, name)
+    opened = decode(text, url=url, session=place.session)
+    views = [inline(np.asarray(item), Reader(place.session))] if _is_values(item) else item
+    member = grown(opened, views, axis, place)
+    files: dict[str, Content] = {}
+    nodes: dict[str, Mapping[str, Json]] = {}
+    add_view(encode_member(member, url), name, files, nodes)
+    before, after = _lengths(text), _lengths(msgspec.json.encode(nodes[name]))
+    return _Grown(files, nodes, before, after, _changed_axis(before, after))
+
+
+def _array(place: Place, name: str, text: bytes, item: Any, axis: int | str) -> _Grown:
+    """A real array with values behind its last ones."""
+    info = read_array_metadata(text)
+    reader = Reader(place.session)
+    stored = StoredArray(layout=0, shape=info.shape, location=child(place.url, name))
+    saved = source(stored, [info.layout], reader=reader, dims=info.dimension_names, attrs=info.attributes)
+    # a NumPy array has no units; it is in those of the array that it goes to
+    views = [inline(np.asarray(item), reader).with_attrs(info.attributes)] if _is_values(item) else item
+    number = axis_of(saved, axis)
+    views = fitting("append", [saved, *views], number)[1:]
+    length, chunk = info.shape[number], info.layout.chunk_shape[number]
+    first = length // chunk
+    begun = saved[(slice(None),) * number + (slice(first * chunk, None),)]
+    values = np.concatenate([view.read() for view in (begun, *views)], axis=number)
+    files: dict[str, Content] = {}
+    for at in itertools.product(
+        *(range(-(-n // c)) for n, c in zip(values.shape, info.layout.chunk_shape, strict=True))
+    ):
+        coords = np.array([at], np.int64)
+        coords[0, number] += first
+        key = chunk_keys(info.layout.chunk_keys, coords, f"{name}/")[0]
+        files[key] = encode_chunk(values, info.layout, at)
+    document = msgspec.json.decode(text)
+    document["shape"][number] = first * chunk + values.shape[number]
+    files[f"{name}/zarr.json"] = to_text(document)
+    return _Grown(files, {name: document}, _lengths(text), _lengths(files[f"{name}/zarr.json"]), number)
+
+
+def _lengths(text: Content) -> _Lengths:
+    assert isinstance(text, bytes)
+    document = msgspec.json.decode(text)
+    what = document.get("attributes", {}).get(ATTRIBUTE, {}).get("schema", document)
+    shape = tuple(what["shape"])
+    return _Lengths(tuple(what.get("dimension_names") or (None,) * len(shape)), shape)
+
+
+def _changed_axis(before: _Lengths, after: _Lengths) -> int:
+    return next((k for k, (n, m) in enumerate(zip(before.shape, after.shape, strict=True)) if n != m), 0)
+
+
+def _disagreements(done: Mapping[str, _Grown], others: Mapping[str, _Lengths]) -> list[str]:
+    """Dimensions of which all members of a group had one length, and would have several."""
+    problems: list[str] = []
+    wanted = {(name.rpartition("/")[0], grown.before.dims[grown.axis]) for name, grown in done.items()}
+    for group, dim in sorted(wanted, key=str):
+        if dim is None:
+            continue
+        before = {name: member.before for name, member in done.items()} | dict(others)
+        after = {name: member.after for name, member in done.items()} | dict(others)
+        old, new = _of_dimension(before, group, dim), _of_dimension(after, group, dim)
+        if len(set(old.values())) == 1 and len(set(new.values())) > 1:
+            lengths = ", ".join(f"{name} {length}" for name, length in sorted(new.items())[:20])
+            problems.append(
+                f"members that share the dimension {dim!r} would have different lengths of it ({lengths}); append to "
+                "all of them"
+            )
+    return problems
+
+
+def _of_dimension(members: Mapping[str, _Lengths], group: str, dim: str) -> dict[str, int]:
+    return {
+        name: member.shape[member.dims.index(dim)]
+        for name, member in members.items()
+        if name.rpartition("/")[0] == group and dim in member.dims
+    }
