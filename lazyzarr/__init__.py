@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         open,
         overlay,
         pad,
+        refresh,
         save,
         stack,
     )
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         LazyZarrError,
         NotFlat,
         ReadCancelled,
+        RefreshRefused,
         SaveConflict,
         SaveError,
         SaveUnsupported,
@@ -74,6 +76,7 @@ __all__ = [
     "Limits",
     "NotFlat",
     "ReadCancelled",
+    "RefreshRefused",
     "SaveConflict",
     "SaveError",
     "SaveUnsupported",
@@ -102,6 +105,7 @@ __all__ = [
     "open",
     "overlay",
     "pad",
+    "refresh",
     "save",
     "stack",
 ]
@@ -120,6 +124,7 @@ _API = frozenset(
         "open",
         "overlay",
         "pad",
+        "refresh",
         "save",
         "stack",
     )

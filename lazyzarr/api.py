@@ -17,6 +17,7 @@ from lazyzarr.document.limits import Limits
 from lazyzarr.group import Group
 from lazyzarr.leaves import full
 from lazyzarr.opening import Opening, Packing
+from lazyzarr.refreshing import refresh
 from lazyzarr.saving import save
 from lazyzarr.view import View
 
@@ -88,6 +89,7 @@ __all__ = [
     "open",
     "overlay",
     "pad",
+    "refresh",
     "save",
     "stack",
 ]

@@ -19,13 +19,13 @@ from lazyzarr.document.decode import decode, generation_of
 from lazyzarr.document.groups import add_view, encode_member, regrown
 from lazyzarr.document.plain_array import Content, encode_chunk, to_text
 from lazyzarr.document.publish import publish_changes
-from lazyzarr.document.wire import ATTRIBUTE
-from lazyzarr.errors import CombineError, SaveUnsupported, SourceMissing
+from lazyzarr.errors import CombineError, SaveUnsupported
 from lazyzarr.formats.zarr import read_array_metadata
-from lazyzarr.growing import append_views, axis_of, grown, is_view, opened_views
+from lazyzarr.growing import append_views, axis_of, grown, opened_views
 from lazyzarr.ir.chunk_keys import chunk_keys
 from lazyzarr.ir.layout import Json, StoredArray
 from lazyzarr.leaves import source
+from lazyzarr.members import disagreements, is_view, lengths_of, members_of
 from lazyzarr.opening import inline
 from lazyzarr.places import Place, repeated
 from lazyzarr.read import Reader
@@ -34,8 +34,8 @@ from lazyzarr.read import Reader
 def append(
     target: Any,
     more: Any,
-    axis: int | str = 0,
     *,
+    axis: int | str = 0,
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Append to a saved view, or to members of a saved group, along an axis.
@@ -84,13 +84,6 @@ def append(
         append_views(place, opened_views(more, storage_options), axis)
 
 
-class _Lengths(NamedTuple):
-    """What a member of a group is, as far as other members have to agree with it."""
-
-    dims: tuple[str | None, ...]
-    shape: tuple[int, ...]
-
-
 class _Grown(NamedTuple):
     """A member of a group after appending."""
 
@@ -98,9 +91,6 @@ class _Grown(NamedTuple):
     """By path below the group."""
     nodes: dict[str, Mapping[str, Json]]
     """Metadata of its nodes, for the consolidated metadata."""
-    before: _Lengths
-    after: _Lengths
-    axis: int
 
 
 def _flat(more: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -120,14 +110,18 @@ def _append_members(
             "append to its views one by one",
             where=place.url,
         )
+    if is_view(place.document()):
+        raise SaveUnsupported("append of a mapping to a view; a view takes views; give one", where=place.url)
     added = {name: item if _is_values(item) else opened_views(item, options) for name, item in more.items()}
 
     def change(root: bytes) -> None:
-        texts, problems = _texts(place, root, added)
+        texts, problems = members_of(place, root)
         expected = {"zarr.json": generation_of(root)}
         done: dict[str, _Grown] = {}
         for name, item in added.items():
             if name not in texts:
+                has = ", ".join(sorted(texts)[:20]) or "no members"
+                problems.append(f"{name} is not in the group, which has {has}; save it there first")
                 continue
             expected[f"{name}/zarr.json"] = generation_of(texts[name])
             try:
@@ -135,7 +129,10 @@ def _append_members(
                 done[name] = one(place, name, texts[name], item, axis)
             except CombineError as error:
                 problems += [f"{name}: {problem}" for problem in error.problems]
-        problems += _disagreements(done, {name: _lengths(text) for name, text in texts.items() if name not in done})
+        if not problems:
+            before = {name: lengths_of(text) for name, text in texts.items()}
+            after = {name: lengths_of(msgspec.json.encode(member.nodes[name])) for name, member in done.items()}
+            problems = disagreements(before, before | after)
         if problems:
             raise CombineError("append", problems)
         files = {path: content for member in done.values() for path, content in member.files.items()}
@@ -151,32 +148,6 @@ def _is_values(item: Any) -> bool:
     )
 
 
-def _texts(place: Place, root: bytes, added: Mapping[str, Any]) -> tuple[dict[str, bytes], list[str]]:
-    """Metadata of the views and arrays of the group, and what is wrong with the names that were given."""
-    if is_view(root):
-        raise SaveUnsupported("append of a mapping to a view; a view takes views; give one", where=place.url)
-    document = msgspec.json.decode(root)
-    nodes: dict[str, Any] = document.get("consolidated_metadata", {}).get("metadata", {})
-    views = {name for name, node in nodes.items() if ATTRIBUTE in node.get("attributes", {})}
-    found = {
-        name
-        for name, node in nodes.items()
-        if name in views or (node["node_type"] == "array" and not any(name.startswith(f"{view}/") for view in views))
-    }
-    texts: dict[str, bytes] = {}
-    problems = [
-        f"{name} is not in the group, which has {', '.join(sorted(found)[:20]) or 'no members'}; save it there first"
-        for name in added
-        if name not in found
-    ]
-    for name in sorted(found):
-        try:
-            texts[name] = place.document(name)
-        except SourceMissing:
-            problems.append(f"{name} is in the metadata of the group, but not in its directory; save the group again")
-    return texts, problems
-
-
 def _view(place: Place, name: str, text: bytes, item: Any, axis: int | str) -> _Grown:
     url = child(place.url, name)
     opened = decode(text, url=url, session=place.session)
@@ -185,8 +156,7 @@ def _view(place: Place, name: str, text: bytes, item: Any, axis: int | str) -> _
     files: dict[str, Content] = {}
     nodes: dict[str, Mapping[str, Json]] = {}
     add_view(encode_member(member, url), name, files, nodes)
-    before, after = _lengths(text), _lengths(msgspec.json.encode(nodes[name]))
-    return _Grown(files, nodes, before, after, _changed_axis(before, after))
+    return _Grown(files, nodes)
 
 
 def _array(place: Place, name: str, text: bytes, item: Any, axis: int | str) -> _Grown:
@@ -214,43 +184,4 @@ def _array(place: Place, name: str, text: bytes, item: Any, axis: int | str) -> 
     document = msgspec.json.decode(text)
     document["shape"][number] = first * chunk + values.shape[number]
     files[f"{name}/zarr.json"] = to_text(document)
-    return _Grown(files, {name: document}, _lengths(text), _lengths(files[f"{name}/zarr.json"]), number)
-
-
-def _lengths(text: Content) -> _Lengths:
-    assert isinstance(text, bytes)
-    document = msgspec.json.decode(text)
-    what = document.get("attributes", {}).get(ATTRIBUTE, {}).get("schema", document)
-    shape = tuple(what["shape"])
-    return _Lengths(tuple(what.get("dimension_names") or (None,) * len(shape)), shape)
-
-
-def _changed_axis(before: _Lengths, after: _Lengths) -> int:
-    return next((k for k, (n, m) in enumerate(zip(before.shape, after.shape, strict=True)) if n != m), 0)
-
-
-def _disagreements(done: Mapping[str, _Grown], others: Mapping[str, _Lengths]) -> list[str]:
-    """Dimensions of which all members of a group had one length, and would have several."""
-    problems: list[str] = []
-    wanted = {(name.rpartition("/")[0], grown.before.dims[grown.axis]) for name, grown in done.items()}
-    for group, dim in sorted(wanted, key=str):
-        if dim is None:
-            continue
-        before = {name: member.before for name, member in done.items()} | dict(others)
-        after = {name: member.after for name, member in done.items()} | dict(others)
-        old, new = _of_dimension(before, group, dim), _of_dimension(after, group, dim)
-        if len(set(old.values())) == 1 and len(set(new.values())) > 1:
-            lengths = ", ".join(f"{name} {length}" for name, length in sorted(new.items())[:20])
-            problems.append(
-                f"members that share the dimension {dim!r} would have different lengths of it ({lengths}); append to "
-                "all of them"
-            )
-    return problems
-
-
-def _of_dimension(members: Mapping[str, _Lengths], group: str, dim: str) -> dict[str, int]:
-    return {
-        name: member.shape[member.dims.index(dim)]
-        for name, member in members.items()
-        if name.rpartition("/")[0] == group and dim in member.dims
-    }
+    return _Grown(files, {name: document})

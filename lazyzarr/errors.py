@@ -10,6 +10,7 @@ missing source must never read as one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 REASONS: Mapping[str, str] = {
     # text and version of a document
@@ -236,6 +237,16 @@ class SourceChanged(SourceError):
     """The object is not the one that was referenced (size, time, etag, inode or digest differ)."""
 
     default_reason = "source-changed"
+
+
+class RefreshRefused(_ProblemList, SourceError):
+    """Sources changed in a way that was not accepted; nothing was written; ``.report`` is complete."""
+
+    default_reason = "source-changed"
+
+    def __init__(self, report: Any) -> None:
+        super().__init__("refresh", report.problems)
+        self.report = report
 
 
 class SourceUnavailable(SourceError):

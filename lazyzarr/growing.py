@@ -13,18 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
-
 from lazyzarr.algebra.selection import normalize_axis
 from lazyzarr.combine import fitting
 from lazyzarr.document.decode import OpenedView, decode
 from lazyzarr.document.groups import ViewMember, encode_member
-from lazyzarr.document.wire import ATTRIBUTE
 from lazyzarr.errors import AxisError, CombineError, SaveUnsupported
 from lazyzarr.group import Group
 from lazyzarr.ir.graph import Graph, GraphBuilder
 from lazyzarr.ir.nodes import Concat, Tiles, inputs_of
 from lazyzarr.ir.segments import settled
+from lazyzarr.members import is_view
 from lazyzarr.opening import Opening
 from lazyzarr.places import Place, repeated
 from lazyzarr.read import Reader
@@ -130,8 +128,3 @@ def axis_of(view: View, axis: int | str) -> int:
         "or a number",
         reason="axis-bounds",
     )
-
-
-def is_view(text: bytes) -> bool:
-    """Whether a metadata document is that of a saved view."""
-    return ATTRIBUTE in msgspec.json.decode(text).get("attributes", {})

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 import zarr
 from typer.testing import CliRunner, Result
@@ -147,3 +148,34 @@ def test_without_the_extra_there_is_one_line(missing: str) -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "lazyzarr[cli]" in done.stderr
+
+
+def test_append_and_refresh(saved: Path, tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "c.zarr", data=np.ones((2, 40), "i2"), attributes={"units": "K"})
+    result = run("append", saved, tmp_path / "c.zarr", tmp_path / "c.zarr", "--axis", "time")
+    assert result.exit_code == 0
+    assert "time: 16" in result.output
+    assert lz.open(saved).shape == (16, 40)
+    assert run("append", saved, tmp_path / "c.zarr", "--axis", 1).exit_code == 2
+    result = run("refresh", saved, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.output)["views"][0]["counts"] == {"unchanged": 3}
+    zarr.open_array(tmp_path / "c.zarr", mode="r+").attrs["history"] = "h"
+    result = run("refresh", saved)
+    assert result.exit_code == 1
+    assert "metadata: " in result.output
+    assert run("refresh", saved, "--accept", "metadata", "--dry-run").exit_code == 0
+    assert run("refresh", saved).exit_code == 1
+    assert "written" in run("refresh", saved, "--accept", "metadata").output
+    assert run("refresh", saved).exit_code == 0
+
+
+def test_append_a_whole_file_to_a_group(tmp_path: Path) -> None:
+    for name, first in (("old", 0), ("new", 3)):
+        root = zarr.create_group(tmp_path / f"{name}.zarr")
+        root.create_array("time", data=np.arange(3) + first)
+        root.create_array("sst", data=np.full((3, 2), first))
+    old = lz.open(tmp_path / "old.zarr")
+    lz.save({"sst": old["sst"], "time": old["time"].read()}, tmp_path / "view.zarr")
+    assert run("append", tmp_path / "view.zarr", tmp_path / "new.zarr").exit_code == 0
+    np.testing.assert_array_equal(lz.open(tmp_path / "view.zarr")["time"].read(), np.arange(6))

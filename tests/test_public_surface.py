@@ -17,6 +17,7 @@ _LITERALS = (str, int, float, tuple, type(None))
 
 PROMISED = (
     *("open", "full", "concat", "stack", "block", "overlay", "interleave", "pad", "broadcast_to", "save"),
+    *("append", "refresh"),
     *("View", "Group", "NotFlat"),
 )
 PROMISED_METHODS = (

@@ -1,4 +1,4 @@
-"""The verbs of the command line: demo, info, explain, check, schema.
+"""The verbs of the command line: demo, info, explain, check, append, refresh, schema.
 
 Owns options and help. Refuses logic of its own: each verb opens something, calls one function and prints.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.progress import Progress
 
@@ -24,7 +25,7 @@ from lazyzarr.display.flat import is_small
 from lazyzarr.display.page import Section
 from lazyzarr.display.tables import columns
 from lazyzarr.document.json_schema import schema_text
-from lazyzarr.errors import ExtraMissing, LazyZarrError, SelectionError
+from lazyzarr.errors import ExtraMissing, LazyZarrError, RefreshRefused, SelectionError
 from lazyzarr.lower.fragments import fragments
 from lazyzarr.lower.lowering import lower
 from lazyzarr.stages import STAGES
@@ -148,6 +149,46 @@ def check_(
         _tell(name, report)
     if failed:
         say(spelling.many(failed, "failure"))
+        raise typer.Exit(FAILED)
+
+
+@app.command(epilog="Example: lazyzarr append americas.zarr 2006.nc 2007.nc --variable sst --axis time")
+def append(
+    target: Annotated[str, typer.Argument(help="Path or URL of a saved view, or path of a saved group.")],
+    sources: Annotated[list[str], typer.Argument(help="What to append, in order: anything that can be opened.")],
+    variable: Variable = None,
+    axis: Annotated[str, typer.Option(help="Number or name of the dimension to append along.")] = "0",
+    allow: Allow = None,
+) -> None:
+    """Append to a saved view; or all arrays of one file or group to the members of a saved group with their names."""
+    opened = [lz.open(source, variable=variable, allow=allow or ()) for source in sources]
+    number = int(axis) if axis.lstrip("-").isdigit() else axis
+    lz.append(target, opened[0] if len(opened) == 1 else opened, axis=number)
+    say(repr(lz.open(target, allow=allow or ())))
+
+
+@app.command(epilog="Example: lazyzarr refresh americas.zarr --accept grown")
+def refresh(
+    target: Annotated[str, typer.Argument(help="Path or URL of a saved view, or path of a saved group.")],
+    accept: Annotated[
+        list[str] | None, typer.Option(help="A kind of change to take in: grown or metadata; may be repeated.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only.")] = False,
+    allow: Allow = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look at all sources of a saved view anew, and renew their stamps unless something else changed."""
+    kinds: Any = accept or ()
+    try:
+        report = lz.refresh(target, accept=kinds, dry_run=dry_run, allow=allow or ())
+    except RefreshRefused as error:
+        report = error.report
+    if as_json:
+        out().print_json(msgspec.json.encode(report).decode())
+    else:
+        for line in str(report).splitlines():
+            say(spelling.printable(line))
+    if not report.passed:
         raise typer.Exit(FAILED)
 
 

@@ -191,16 +191,22 @@ def _rows(graph: Graph, position: int, axis: int) -> _Rows | None:
         return _Rows([array], [array.shape[axis] if new_axis is None else 1], [layout])
     table = graph.tables[node.table]
     origin, shape = np.asarray(table["origin"]), np.asarray(table["shape"])
+    if not follow_each_other(node, origin, shape, axis):
+        return None
+    lengths = np.ones(len(shape), np.int64) if node.new_axis == axis else shape[:, axis]
+    arrays = tile_arrays(graph, node, np.arange(table.rows))
+    return _Rows(arrays, lengths.tolist(), [graph.layouts[array.layout] for array in arrays])
+
+
+def follow_each_other(node: Tiles, origin: np.ndarray, shape: np.ndarray, axis: int) -> bool:
+    """Whether the tiles of a node are whole slabs, one behind the other along an axis of the view."""
     full = shape if node.new_axis is None else np.insert(shape, node.new_axis, 1, axis=1)
     lengths = full[:, axis]
     starts = np.zeros_like(origin)
     starts[:, axis] = np.cumsum(lengths) - lengths
     others = [k for k in range(len(node.shape)) if k != axis]
     whole = (full[:, others] == np.array(node.shape, np.int64)[others]).all() and lengths.sum() == node.shape[axis]
-    if not whole or (origin != starts).any():
-        return None
-    arrays = tile_arrays(graph, node, np.arange(table.rows))
-    return _Rows(arrays, lengths.tolist(), [graph.layouts[array.layout] for array in arrays])
+    return bool(whole and (origin == starts).all())
 
 
 def _joined(graph: Graph, root: Concat, groups: Sequence[Sequence[int]], rows: dict[int, _Rows]) -> Graph:
