@@ -4,7 +4,7 @@
 2. A row is one chunk's share of one placement: chunk, window in the chunk, box of the view (M2: a window
    never reaches beyond the chunk's logical extent).
 3. Gathered axes are cut where neighbouring cells fall into different chunks.
-Refuses to know where chunks are stored: that is `lazyzarr.read.locate`.
+Refuses to know where chunks are stored: that is `lazyzarr.lower.locate`.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from lazyzarr.lower.fragments import Fragments, fragments
 from lazyzarr.lower.lowering import Lowered, lower
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.execute import Execution
-from lazyzarr.read.locate import Chunks, locate
+from lazyzarr.lower.locate import Chunks, locate
 from lazyzarr.read.place import Placer
 from lazyzarr.read.plan import Plan, plan
 from lazyzarr.read.points import PointPlacer, coordinates, point_fragments
