@@ -23,8 +23,8 @@ from lazyzarr.errors import LazyZarrError, SourceProtocolError, ViewSchemaError
 from lazyzarr.formats.zarr import read_array_metadata
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
-from lazyzarr.read import Reader
 from lazyzarr.lower.locate import MISSING, OBJECT, VALUES, Chunks
+from lazyzarr.read import Reader
 
 SAMPLE = 16
 SEED = 20150201
@@ -206,7 +206,9 @@ def _chunk(chunk: int, chunks: Chunks, session: Session) -> bool | Failure:
                 return False
         else:
             offset, length = int(chunks.offset[chunk]), int(chunks.length[chunk])
-            data = session.read(url, grant=stored.grant, offset=offset, length=length, stamp=chunks.places[chunks.place[chunk]].stamp)
+            data = session.read(
+                url, grant=stored.grant, offset=offset, length=length, stamp=chunks.places[chunks.place[chunk]].stamp
+            )
         compile_chain(chunks.layouts[int(chunks.layout[chunk])]).decode(memoryview(data))
     except LazyZarrError as error:
         coords = tuple(chunks.coords[chunk, : len(stored.shape)].tolist())

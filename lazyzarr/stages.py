@@ -29,10 +29,10 @@ from lazyzarr.errors import SelectionError
 from lazyzarr.ir.graph import Graph
 from lazyzarr.lower.flatness import Flatness
 from lazyzarr.lower.fragments import fragments
+from lazyzarr.lower.locate import RANGE, STATE_NAMES, VALUES
 from lazyzarr.lower.lowering import Lowered, lower
 from lazyzarr.optimize import Step, optimize
 from lazyzarr.read import Reader
-from lazyzarr.lower.locate import RANGE, STATE_NAMES, VALUES
 from lazyzarr.read.plan import Request
 from lazyzarr.read.small import MOST_CHUNKS
 

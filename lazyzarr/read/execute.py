@@ -18,9 +18,9 @@ from lazyzarr.codecs.values import decode_values
 from lazyzarr.errors import ChunkDecodeError, LazyZarrError, ReadCancelled, SourceChanged, SourceMissing
 from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
+from lazyzarr.lower.locate import MISSING, OBJECT
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.failure import named, not_plain
-from lazyzarr.lower.locate import MISSING, OBJECT
 from lazyzarr.read.packs import Pack, Way
 from lazyzarr.read.place import Placer
 from lazyzarr.read.plan import Plan, Request, alone
