@@ -25,8 +25,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("interpret", "optimize", "lower"),
     ("read", "formats", "document", "display"),
     (
-        *("appending", "casting", "combine", "group", "growing", "hdf5_views", "members", "numpy_protocol"),
-        *("examining", "opening", "places", "refreshing", "saving", "stages"),
+        *("appending", "casting", "combine", "flattening", "group", "growing", "hdf5_views", "members"),
+        *("numpy_protocol", "examining", "opening", "places", "refreshing", "saving", "stages"),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
     ),
     ("cli", "demo"),
