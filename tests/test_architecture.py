@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("interpret", "optimize", "lower"),
     ("read", "formats", "document", "display"),
     (
-        *("appending", "casting", "combine", "flattening", "group", "growing", "hdf5_views", "members"),
+        *("appending", "casting", "combine", "flattening", "group", "growing", "hdf5_views", "manifests", "members"),
         *("numpy_protocol", "examining", "opening", "places", "refreshing", "saving", "stages"),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
     ),

@@ -104,7 +104,7 @@ def decode(text: bytes, *, url: str, session: Session, limits: Limits = DEFAULT_
     try:
         graph = _graph(document.graph, _reader(url, session, limits, grant), names)
         check_costs(graph, limits)
-        check_listed(features_of(graph.nodes, graph.layouts), document.requires, f"{PREFIX}.requires")
+        check_listed(features_of(graph.nodes, graph.layouts, graph.arrays), document.requires, f"{PREFIX}.requires")
         _check_chains(graph)
         schemas = validate(graph)
         check_rank([schema.shape for schema in schemas], limits)
@@ -150,6 +150,7 @@ def _graph(wire: WireGraph, reader: TableReader, names: dict[str, str]) -> Graph
     """The graph, not yet checked; fills ``names`` with the name in memory of each table of the document."""
     arrays = [_array(array, reader, f"arrays[{position}]") for position, array in enumerate(wire.arrays)]
     located = {node.table for node in wire.nodes if isinstance(node, Tiles)}
+    located |= {array.origins for array in wire.arrays if array.origins is not None}
     tables: dict[str, Table] = {}
     for name, table in wire.tables.items():
         made = reader.table(table, f"tables.{name}", located=name in located)
@@ -167,6 +168,7 @@ def _array(wire: WireArray, reader: TableReader, where: str) -> StoredArray:
         refs=wire.refs,
         refs_first=wire.refs_first,
         values=wire.values,
+        origins=wire.origins,
         stamp=wire.stamp,
         variants=wire.variants,
         places=tuple(
@@ -200,11 +202,11 @@ def _renamed(node: Node, names: Mapping[str, str]) -> Node:
 
 
 def _renamed_array(array: StoredArray, names: Mapping[str, str]) -> StoredArray:
-    if array.refs is None and array.values is None:
+    if array.refs is None and array.values is None and array.origins is None:
         return array
     new: dict[str, Any] = {
         member: names.get(name, name)
-        for member, name in (("refs", array.refs), ("values", array.values))
+        for member, name in (("refs", array.refs), ("values", array.values), ("origins", array.origins))
         if name is not None
     }
     return msgspec.structs.replace(array, **new)

@@ -132,7 +132,7 @@ def encode(
     tables, folders = _tables(graph, base, present or {}, apart)
     document = Document(
         VERSION,
-        features_of(graph.nodes, graph.layouts),
+        features_of(graph.nodes, graph.layouts, graph.arrays),
         WireSchema(schema.shape, schema.data_type, schema.fill_value, None if dims is None else tuple(dims)),
         WireGraph(graph.nodes, graph.layouts, tuple(_array(array, base) for array in graph.arrays), tables),
         grid=None if grid is None else NamedConfig("regular", {"chunk_shape": [int(n) for n in grid]}),
@@ -186,6 +186,7 @@ def _array(array: StoredArray, base: str) -> WireArray:
         refs=array.refs,
         refs_first=array.refs_first,
         values=array.values,
+        origins=array.origins,
         stamp=array.stamp,
         variants=array.variants,
         places=tuple(Place(stored(place.location, base), place.stamp) for place in array.places),
@@ -196,6 +197,7 @@ def _tables(
     graph: Graph, base: str, present: Mapping[str, WireTable], apart: Collection[str]
 ) -> tuple[dict[str, WireTable], tuple[TableFiles, ...]]:
     located = {node.table for node in graph.nodes if isinstance(node, Tiles)}
+    located |= {array.origins for array in graph.arrays if array.origins is not None}
     tables: dict[str, WireTable] = {}
     folders: dict[str, TableFiles] = {}
     rest = INLINE_ROWS

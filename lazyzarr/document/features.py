@@ -14,17 +14,21 @@ import msgspec
 
 from lazyzarr.codecs import registry
 from lazyzarr.errors import ViewSchemaError
-from lazyzarr.ir.layout import Layout, NamedConfig
+from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
 from lazyzarr.ir.nodes import NODE_KINDS, Decode, Node, name_of
 
 PLAIN = frozenset(("source", "fill", "index", "transpose", "concat", "stack"))
 """Node kinds that every reader has."""
 NODE_FEATURES = frozenset(str(kind.__struct_config__.tag) for kind in NODE_KINDS) - PLAIN
+ORIGINS = "origins"
+"""Arrays whose chunks come from the files and arrays of a table."""
 OWN_CODECS = "lazyzarr."
 """Names of codecs that our specification defines begin with this."""
 
 
-def features_of(nodes: Iterable[Node], layouts: Iterable[Layout]) -> tuple[str, ...]:
+def features_of(
+    nodes: Iterable[Node], layouts: Iterable[Layout], arrays: Iterable[StoredArray] = ()
+) -> tuple[str, ...]:
     """Features that a graph uses, sorted.
 
     Examples
@@ -33,7 +37,7 @@ def features_of(nodes: Iterable[Node], layouts: Iterable[Layout]) -> tuple[str, 
     >>> features_of([Source(0), Take(0, 0, "t")], [])
     ('take',)
     """
-    found: set[str] = set()
+    found: set[str] = {ORIGINS for array in arrays if array.origins is not None}
     for node in nodes:
         found.add(name_of(node))
         if isinstance(node, Decode):
@@ -51,7 +55,11 @@ def knows(feature: str) -> bool:
     >>> knows("take"), knows("sort")
     (True, False)
     """
-    return feature in NODE_FEATURES or (feature.startswith(OWN_CODECS) and registry.is_known(feature))
+    return (
+        feature in NODE_FEATURES
+        or feature == ORIGINS
+        or (feature.startswith(OWN_CODECS) and registry.is_known(feature))
+    )
 
 
 def check_listed(used: Iterable[str], listed: Iterable[str], where: str) -> None:

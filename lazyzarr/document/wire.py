@@ -78,6 +78,7 @@ class WireArray(_Strict, frozen=True):
     refs: Name | None = None
     refs_first: Natural = 0
     values: Name | None = None
+    origins: Name | None = None
     stamp: Stamp | None = None
     variants: tuple[Natural, ...] = ()
     places: tuple[Place, ...] = ()

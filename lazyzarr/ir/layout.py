@@ -113,5 +113,8 @@ class StoredArray(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     """Positions in `Graph.layouts` that values 1, 2, ... of the column ``layout`` of ``refs`` choose; 0 is ``layout``."""
     places: tuple[Place, ...] = ()
     """Objects that values 1, 2, ... of the column ``place`` of ``refs`` choose; 0 is ``location``."""
+    origins: str | None = None
+    """Name of a table of the files and arrays that chunks come from; the column ``origin`` of ``refs`` says which for
+    each chunk. Then the array has no location of its own."""
     grant: str = ""
     """Which access grant the reader looks the location up in; ``""`` is the caller's own. Never stored."""

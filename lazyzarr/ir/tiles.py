@@ -41,8 +41,14 @@ def tile_columns(arrays: Sequence[StoredArray], origins: np.ndarray, layouts: np
         "shape": np.array([a.shape for a in arrays], np.int64).reshape(len(arrays), rank),
         "layout": np.asarray(layouts, np.int32),
     }
-    columns["url_end"], columns["url"] = pack_text([a.location or "" for a in arrays])
-    stamps = [a.stamp or Stamp() for a in arrays]
+    return columns | stamp_columns([a.location or "" for a in arrays], [a.stamp for a in arrays])
+
+
+def stamp_columns(urls: Sequence[str], pins: Sequence[Stamp | None]) -> dict[str, Column]:
+    """Columns of locations and of what is known of the objects there."""
+    columns: dict[str, Column] = {}
+    columns["url_end"], columns["url"] = pack_text(urls)
+    stamps = [stamp or Stamp() for stamp in pins]
     for field in _STAMP_NUMBERS:
         values = [getattr(s, field) for s in stamps]
         if any(v is not None for v in values):
@@ -78,6 +84,13 @@ def tile_arrays(graph: Graph, node: Tiles, rows: np.ndarray) -> list[StoredArray
         )
         for layout, shape, url, row, stamp in zip(layouts, shapes, urls, refs, stamps, strict=True)
     ]
+
+
+def located_rows(table: Table, rows: np.ndarray) -> list[tuple[str, Stamp | None]]:
+    """Absolute locations and stamps of some rows (n,), ascending."""
+    urls = _texts(table, "url", rows)
+    absolute = [table.resolve(url) for url in urls] if table.resolve else urls
+    return list(zip(absolute, _stamps(table, rows, rows), strict=True))
 
 
 def tile_array(graph: Graph, node: Tiles, row: int) -> StoredArray:

@@ -26,6 +26,7 @@ from lazyzarr.ir.data_type import from_json, to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
 from lazyzarr.ir.nodes import Decode, Index, Node, Overlay, Recode, Source, Take, Tiles, inputs_of
+from lazyzarr.ir.origins import FILE, problems_of
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.ir.tables import Table
 
@@ -35,7 +36,15 @@ CHUNK_KEYS = ("default", "v2")
 """Chunk key encodings that are known."""
 METADATA_KEYS = ("zarr.json", ".zarray")
 """Keys of the metadata document of a Zarr array."""
-REF_COLUMNS = {"offset": "u8", "length": "u8", "state": "u1", "layout": "i4", "place": "i4"}
+REF_COLUMNS = {
+    "offset": "u8",
+    "length": "u8",
+    "state": "u1",
+    "layout": "i4",
+    "place": "i4",
+    "origin": "i4",
+    "number": "i8",
+}
 """Columns of a table of chunk references; the first two are required."""
 VALUE_CODECS = ("lazyzarr.unpack", "cast_value", "scale_offset")
 """Codecs that work cell by cell; the only ones of a decode node."""
@@ -100,6 +109,12 @@ def row_bounds(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[tuple[str,
             for name, stop in (("state", 2), ("layout", len(array.variants) + 1), ("place", len(array.places) + 1)):
                 if name in table:
                     yield array.refs, name, 0, stop
+            if array.origins is not None and "origin" in table:
+                yield array.refs, "origin", -1, graph.tables[array.origins].rows
+        if array.origins is not None:
+            table = graph.tables[array.origins]
+            yield array.origins, "layout", FILE, len(array.variants) + 1
+            yield array.origins, "url_end", 0, table["url"].shape[0] + 1
 
 
 def _raise(problems: list[Problem]) -> None:
@@ -152,7 +167,7 @@ def _structure(graph: Graph) -> Iterator[Problem]:
         for index in (array.layout, *array.variants):
             if not 0 <= index < len(graph.layouts):
                 yield Problem("graph-reference", where, f"layout {index} is not there")
-        for name in (array.refs, array.values):
+        for name in (array.refs, array.values, array.origins):
             if name is not None and name not in graph.tables:
                 yield Problem("graph-reference", where, f"table {name!r} is not there")
 
@@ -218,7 +233,11 @@ def _arrays(graph: Graph) -> Iterator[Problem]:
             yield Problem(
                 "graph-type", f"{where}.variants", "a variant has another type or chunk shape than the layout"
             )
-        if (array.location is None) == (array.values is None) or (array.values is not None and array.refs is not None):
+        if array.origins is not None:
+            yield from _from_origins(array, graph, chunk_count(array.shape, layout.chunk_shape), where)
+        elif (array.location is None) == (array.values is None) or (
+            array.values is not None and array.refs is not None
+        ):
             yield Problem(
                 "document-member", where, "an array has either a location or values, and refs beside a location"
             )
@@ -228,6 +247,22 @@ def _arrays(graph: Graph) -> Iterator[Problem]:
             yield from _refs(array, graph.tables[array.refs], chunk_count(array.shape, layout.chunk_shape), where)
         elif array.variants or array.places:
             yield Problem("document-member", where, "variants and places have no meaning without refs")
+
+
+def _from_origins(array: StoredArray, graph: Graph, chunks: int, where: str) -> Iterator[Problem]:
+    """An array whose chunks come from the rows of a table."""
+    if array.refs is None or array.location is not None or array.values is not None or array.places or array.stamp:
+        yield Problem(
+            "document-member", where, "an array with origins has refs, and no location, values, places or stamp"
+        )
+        return
+    refs = graph.tables[array.refs]
+    yield from _refs(array, refs, chunks, where)
+    if "origin" not in refs:
+        yield Problem("table-invalid", f"tables.{array.refs}", "the column origin is missing")
+    assert array.origins is not None
+    for column, text in problems_of(graph.tables[array.origins]):
+        yield Problem("table-invalid", f"tables.{array.origins}.{column}", text)
 
 
 def _alike(left: Layout, right: Layout) -> bool:

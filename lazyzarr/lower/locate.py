@@ -18,6 +18,7 @@ from lazyzarr.ir.chunk_keys import chunk_keys
 from lazyzarr.ir.layout import Layout, Place, StoredArray
 from lazyzarr.lower.fragments import Fragments
 from lazyzarr.lower.lowering import Lowered
+from lazyzarr.lower.resourcing import has_origins, resourced
 
 MISSING, OBJECT, RANGE, VALUES = range(4)
 """States of a chunk."""
@@ -90,6 +91,11 @@ def locate(lowered: Lowered, found: Fragments) -> Chunks:
     numbers, array = np.unique(found.source, return_inverse=True)
     arrays, array = _distinct(lowered.sources.arrays(numbers), array)
     linear = _linear(lowered, found, arrays, array)
+    if has_origins(arrays):
+        lowered, found, arrays, array = resourced(lowered, found, arrays, array, linear)
+        used, array = np.unique(array, return_inverse=True)
+        arrays, array = _distinct([arrays[k] for k in used.tolist()], array)
+        linear = _linear(lowered, found, arrays, array)
     members = np.lexsort((linear, found.layout, array)) if len(found) > 1 else np.arange(len(found))
     keys = (array[members], found.layout[members], linear[members])
     new = np.ones(len(members), bool)

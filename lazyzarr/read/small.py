@@ -89,6 +89,8 @@ def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarr
     if not pull.down(whole, tuple((0, 1, n) for n in shape)):
         return None
     windows = [window for piece in pull.pieces for window in _windows(piece)]
+    if any(piece.array.origins is not None for piece in pull.pieces):
+        return None
     referenced = sum(window.piece.array.refs is not None for window in windows)
     shared = len(windows) > 1 and len({(w.piece.array, w.chunk) for w in windows}) < len(windows)
     if len(windows) > MOST_CHUNKS or referenced > 1 or shared:

@@ -1,0 +1,86 @@
+"""Tables of origins: the files and arrays that the chunks of one array come from, each once.
+
+Owns their columns: ``url``; the stamps that tiles have, too; ``layout`` int32, -1 for a file that holds byte ranges,
+else the layout (0) or variant (k) of the array that says how chunks are keyed below ``url``; ``grid`` int64 (k, g), the
+chunks of such an array along each axis, 0 on axes that it does not have. Refuses to know what the chunks are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from lazyzarr.ir.layout import Stamp, StoredArray
+from lazyzarr.ir.tables import Column, Table
+from lazyzarr.ir.tiles import located_rows, stamp_columns
+
+FILE = -1
+"""In the column ``layout``: an object that holds byte ranges."""
+NUMBERS = {"layout": "i4", "size": "i8", "mtime_ns": "i8", "inode": "i8"}
+TEXTS = ("url", "etag", "digest")
+
+
+def origin_columns(
+    urls: Sequence[str], stamps: Sequence[Stamp | None], layouts: Sequence[int], grids: Sequence[Sequence[int]]
+) -> dict[str, Column]:
+    """Columns of a table of origins."""
+    wide = max(map(len, grids), default=0)
+    columns = stamp_columns(urls, stamps)
+    columns["layout"] = np.array(layouts, np.int32)
+    columns["grid"] = np.array([[*grid, *(0,) * (wide - len(grid))] for grid in grids], np.int64).reshape(
+        len(grids), wide
+    )
+    return columns
+
+
+def origins_at(table: Table, rows: np.ndarray, array: StoredArray, chunk_shape: Sequence[int]) -> list[StoredArray]:
+    """The arrays that some rows (n,), ascending, stand for: files with the references of ``array``, or keyed arrays.
+
+    A keyed array is as large as its grid of chunks; the cells of the last ones that it does not have are not asked for.
+    """
+    layouts = np.asarray(table["layout"][rows]).tolist()
+    grids = np.asarray(table["grid"][rows]).tolist()
+    choices = (array.layout, *array.variants)
+    found: list[StoredArray] = []
+    for (url, stamp), layout, grid in zip(located_rows(table, rows), layouts, grids, strict=True):
+        if layout == FILE:
+            one = StoredArray(array.layout, array.shape, url, array.refs, array.refs_first, stamp=stamp)
+        else:
+            shape = tuple(n * c for n, c in zip(grid, chunk_shape, strict=False) if n)
+            one = StoredArray(choices[layout], shape, url, stamp=stamp)
+        found.append(with_grant(one, table.grant))
+    return found
+
+
+def with_grant(array: StoredArray, grant: str) -> StoredArray:
+    """The array as a document of that grant names it."""
+    if not grant:
+        return array
+    return StoredArray(
+        array.layout, array.shape, array.location, array.refs, array.refs_first, stamp=array.stamp, grant=grant
+    )
+
+
+def problems_of(table: Table) -> Iterator[tuple[str, str]]:
+    """What is wrong with the columns: (column, text)."""
+    texts = [name for name in TEXTS if name in table or f"{name}_end" in table or name == "url"]
+    known = {**NUMBERS, **{f"{name}_end": "i8" for name in texts}}
+    rows: set[int] = set()
+    for name in ("layout", "grid", *(f"{name}_end" for name in texts), *texts):
+        if name not in table:
+            yield name, "the column is missing"
+    for name, column in table.columns.items():
+        if name in texts:
+            if column.dtype != np.dtype("u1") or len(column.shape) != 1:
+                yield name, "the text column is not uint8 of rank 1"
+            continue
+        if name == "grid":
+            right = column.dtype == np.dtype("i8") and len(column.shape) == 2
+        else:
+            right = name in known and column.dtype == np.dtype(known[name]) and len(column.shape) == 1
+        if not right:
+            yield name, f"the column is not one of a table of origins, or not of its type ({column.dtype})"
+        rows.add(column.shape[0] if column.shape else -1)
+    if len(rows) > 1:
+        yield "layout", "the columns have different lengths"
