@@ -32,6 +32,7 @@ def open(
     verify: bool = True,
     missing: Literal["error", "fill"] = "error",
     limits: Limits = DEFAULT_LIMITS,
+    manifest: bool = False,
 ) -> Any:
     """Open a stored array, a saved view, a file or a group; metadata is read, chunks are not.
 
@@ -55,6 +56,8 @@ def open(
         What a virtual HDF5 dataset reads where a source file is not there.
     limits
         What a saved view may cost.
+    manifest
+        Read a saved view through the manifest that is stored with it, if there is one.
 
     Returns
     -------
@@ -71,7 +74,13 @@ def open(
     array([3, 2, 1, 0])
     """
     opening = Opening(
-        allow=allow, storage_options=storage_options, packing=packing, verify=verify, missing=missing, limits=limits
+        allow=allow,
+        storage_options=storage_options,
+        packing=packing,
+        verify=verify,
+        missing=missing,
+        limits=limits,
+        manifest=manifest,
     )
     return opening.open(place, variable)
 

@@ -51,7 +51,7 @@ def manifest_graph(view: View) -> Graph:
     columns["origin"] = np.where(missing, -1, flat.origin).astype(np.int32)
     if any(origin.keys is not None for origin in flat.origins):
         columns["number"] = np.where(missing, 0, flat.number)
-    refs = Table(columns)
+    refs = Table(columns, name="chunks")  # names in the document, not identities: the graph is only written
     array = StoredArray(0, flat.shape, refs=refs.name, origins=origins.name, variants=tuple(range(1, len(layouts))))
     return Graph([Source(0)], layouts=layouts, arrays=[array], tables={refs.name: refs, origins.name: origins})
 
@@ -76,5 +76,5 @@ def _origins(view: View, flat: AlignedManifest) -> tuple[list[Layout], Table]:
             stamps.append(stamp)
     layouts = [msgspec.structs.replace(plain, chunk_keys=keys, metadata=metadata) for keys, metadata in found]
     urls = [origin.location for origin in flat.origins]
-    table = Table(origin_columns(urls, stamps, codes, [origin.grid for origin in flat.origins]))
+    table = Table(origin_columns(urls, stamps, codes, [origin.grid for origin in flat.origins]), name="origins")
     return layouts or [plain], table

@@ -54,6 +54,8 @@ class Opening:
         What virtual HDF5 datasets read where a source file is not there: "error" or "fill".
     limits
         What a document may cost.
+    manifest
+        Read saved views through the manifests that are stored with them.
     """
 
     def __init__(
@@ -65,11 +67,13 @@ class Opening:
         verify: bool = True,
         missing: Literal["error", "fill"] = "error",
         limits: Limits = DEFAULT_LIMITS,
+        manifest: bool = False,
     ) -> None:
         self.allow = tuple(allow)
         self.packing: Packing = packing
         self.missing = missing
         self.limits = limits
+        self.manifest = manifest
         self.session = Session(storage_options, verify_stamps=verify)
         self.reader = Reader(self.session)
         self._root = ""
@@ -198,7 +202,8 @@ class Opening:
             if error.reason == "document-missing":
                 return None
             raise
-        return View(None, graph=opened.graph, reader=self.reader, dims=opened.dims, attrs=opened.attributes)
+        graph = opened.graph if opened.manifest is None or not self.manifest else opened.manifest
+        return View(None, graph=graph, reader=self.reader, dims=opened.dims, attrs=opened.attributes)
 
     # -- files ----------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from lazyzarr.document.groups import ArrayMember, GroupMember, Member, ViewMembe
 from lazyzarr.document.plain_array import Content
 from lazyzarr.errors import SaveUnsupported
 from lazyzarr.ir.tables import Table
+from lazyzarr.manifests import manifest_graph
 from lazyzarr.places import Place
 from lazyzarr.view import View
+
+Manifest = bool | Literal["only"]
 
 
 def save(
@@ -28,6 +31,8 @@ def save(
     target: Any,
     *,
     overwrite: bool = False,
+    manifest: bool | Literal["only"] = False,
+    share: bool = False,
     attrs: Mapping[str, Any] | None = None,
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
@@ -41,6 +46,12 @@ def save(
         Where the Zarr group will be: a path, a URL, or a Zarr store.
     overwrite
         Replace what lazyzarr saved there before.
+    manifest
+        Store where every chunk is, too: the lowered manifest, one row for each chunk, in columns of which a reader
+        loads what it asks for. "only": that instead of the graph. The view has to be flat on a regular grid (L0).
+    share
+        Name tables of other saved views where they are, so that slices of a large view cost nothing: they are read as
+        long as that view is there.
     attrs
         Attributes of the group; with a view, instead of the view's own.
     storage_options
@@ -50,6 +61,8 @@ def save(
     ------
     SaveConflict
         The target exists and is not to be replaced.
+    NotFlat
+        With ``manifest``: every reason why the view has none.
     SaveUnsupported
         Something in the view has no stored form; nothing was written.
     SaveError
@@ -69,34 +82,45 @@ def save(
         )
     place = Place(target, storage_options)
     if isinstance(views, View):
-        files: EncodedView | Mapping[str, Content] = encoded(views, place.url, attrs)
+        files: EncodedView | Mapping[str, Content] = encoded(views, place.url, attrs, manifest, share)
     else:
-        group = _group(views, attrs if attrs is not None else getattr(views, "attrs", {}))
+        group = _group(views, attrs if attrs is not None else getattr(views, "attrs", {}), manifest, share)
         files = encode_group(group, base_url=place.url)
     place.put(files, overwrite=overwrite)
 
 
-def encoded(view: View, url: str, attrs: Mapping[str, Any] | None = None) -> EncodedView:
+def encoded(
+    view: View, url: str, attrs: Mapping[str, Any] | None = None, manifest: Manifest = False, share: bool = False
+) -> EncodedView:
     """The files of a view that will be at a location."""
-    return encode_member(_view(view, attrs), url)
+    return encode_member(_view(view, attrs, manifest, share), url)
 
 
-def _view(view: View, attrs: Mapping[str, Any] | None = None) -> ViewMember:
+def _view(
+    view: View, attrs: Mapping[str, Any] | None = None, manifest: Manifest = False, share: bool = False
+) -> ViewMember:
+    if manifest not in (False, True, "only"):
+        raise SaveUnsupported(f'save with manifest={manifest!r}; it is True, False or "only"')
     check_savable(view)
+    lowered = manifest_graph(view) if manifest else None
+    if manifest == "only" and lowered is not None:
+        (array,) = lowered.arrays
+        grid = lowered.layouts[array.layout].chunk_shape
+        return ViewMember(lowered, view.dims, view.attrs if attrs is None else attrs, grid)
     advised = glance(view.ir)  # views of very many arrays are saved without
     grid = None if advised is None else advised.chunk_shape
-    return ViewMember(view.ir, view.dims, view.attrs if attrs is None else attrs, grid)
+    return ViewMember(view.ir, view.dims, view.attrs if attrs is None else attrs, grid, manifest=lowered, share=share)
 
 
-def _group(members: Mapping[str, Any], attrs: Mapping[str, Any]) -> GroupMember:
-    return GroupMember({name: _member(name, member) for name, member in members.items()}, attrs)
+def _group(members: Mapping[str, Any], attrs: Mapping[str, Any], manifest: Manifest, share: bool) -> GroupMember:
+    return GroupMember({name: _member(name, member, manifest, share) for name, member in members.items()}, attrs)
 
 
-def _member(name: str, member: Any) -> Member:
+def _member(name: str, member: Any, manifest: Manifest, share: bool) -> Member:
     if isinstance(member, View):
-        return _view(member)
+        return _view(member, manifest=manifest, share=share)
     if isinstance(member, Mapping):
-        return _group(member, getattr(member, "attrs", {}))
+        return _group(member, getattr(member, "attrs", {}), manifest, share)
     if isinstance(member, np.ndarray | np.generic | list | int | float | str):
         return ArrayMember(np.asarray(member))
     raise SaveUnsupported(

@@ -22,7 +22,7 @@ from lazyzarr.document.features import check_listed, features_of, knows
 from lazyzarr.document.limits import Limits, check_costs, check_rank
 from lazyzarr.document.locations import Resolver, document_url
 from lazyzarr.document.tables import TableReader
-from lazyzarr.document.wire import PREFIX, WireArray, WireGraph, WireSchema, WireTable, parse_node
+from lazyzarr.document.wire import PREFIX, Document, WireArray, WireGraph, WireSchema, WireTable, parse_node
 from lazyzarr.errors import AccessDenied, LazyZarrError, ViewSchemaError
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import msgspec_form
@@ -52,6 +52,8 @@ class OpenedView(Struct, frozen=True):
     """Chunk shape that readers should align to."""
     stored: dict[str, WireTable]
     """Tables that are child arrays, by their names in the graph, in the form in which the document has them."""
+    manifest: Graph | None
+    """What the graph reduces to, if that is stored with it; of the same schema."""
     generation: str
     """Digest of the text; `lazyzarr.document.publish` compares it to notice changes made by others."""
 
@@ -100,41 +102,77 @@ def decode(text: bytes, *, url: str, session: Session, limits: Limits = DEFAULT_
     """
     node = parse_node(text, limits, knows=knows)
     document = node.document
-    names: dict[str, str] = {}
-    try:
-        graph = _graph(document.graph, _reader(url, session, limits, grant), names)
-        check_costs(graph, limits)
-        check_listed(features_of(graph.nodes, graph.layouts, graph.arrays), document.requires, f"{PREFIX}.requires")
-        _check_chains(graph)
-        schemas = validate(graph)
-        check_rank([schema.shape for schema in schemas], limits)
-        _check_declared(document.schema, schemas[-1])
-        _set_bounds(graph, schemas, names)
-        return OpenedView(
-            graph,
-            document.schema.dimension_names,
-            node.attributes,
-            schemas[-1],
-            _grid(document.grid, len(schemas[-1].shape)),
-            {names[name]: table for name, table in document.graph.tables.items() if table.folder is not None},
-            generation_of(text),
-        )
-    except AccessDenied:
-        raise
-    except LazyZarrError as error:
-        error.where = _path(error.where, names)
-        raise
+    reader = _reader(url, session, limits, grant)
+    part = _Part(document.graph, f"{PREFIX}.graph")
+    graph, schemas = part.checked(document, reader)
+    stored, manifest = part.stored(), None
+    if document.manifest is not None:
+        if document.manifest.of != node.graph_digest:
+            raise ViewSchemaError(
+                f"the manifest is of the graph {document.manifest.of[:80]}, the document has {node.graph_digest}; "
+                "it would say where other chunks are; save the view again",
+                reason="document-digest",
+                where=f"{PREFIX}.manifest.of",
+            )
+        part = _Part(document.manifest.graph, f"{PREFIX}.manifest.graph")
+        manifest, _ = part.checked(document, reader)
+        stored |= part.stored()
+    return OpenedView(
+        graph,
+        document.schema.dimension_names,
+        node.attributes,
+        schemas[-1],
+        _grid(document.grid, len(schemas[-1].shape)),
+        stored,
+        manifest,
+        generation_of(text),
+    )
 
 
-def _path(where: str | None, names: Mapping[str, str]) -> str:
-    """Places inside a graph become JSON paths, with the names of the document; locations stay what they are."""
-    if where is None:
-        return PREFIX
-    for stored, name in names.items():
-        if where.startswith(f"tables.{name}."):
-            where = f"tables.{stored}.{where.removeprefix(f'tables.{name}.')}"
-            break
-    return f"{PREFIX}.graph.{where}" if where.startswith(("nodes", "arrays", "layouts", "tables")) else where
+class _Part:
+    """A graph of a document on its way in: the view itself, or its manifest."""
+
+    def __init__(self, wire: WireGraph, path: str) -> None:
+        self.wire = wire
+        self.path = path
+        self.names: dict[str, str] = {}
+        """Names of tables in the document -> those in memory."""
+
+    def checked(self, document: Document, reader: TableReader) -> tuple[Graph, tuple[Schema, ...]]:
+        """The graph, valid and of the declared schema, and the schemas of its nodes."""
+        try:
+            graph = _graph(self.wire, reader, self.names)
+            check_costs(graph, reader.limits)
+            used = features_of(graph.nodes, graph.layouts, graph.arrays)
+            check_listed(used, document.requires, f"{PREFIX}.requires")
+            _check_chains(graph)
+            schemas = validate(graph)
+            check_rank([schema.shape for schema in schemas], reader.limits)
+            _check_declared(document.schema, schemas[-1])
+            for table, name, lowest, stop in row_bounds(graph, schemas):
+                column = graph.tables[table][name]
+                if isinstance(column, LazyColumn):  # rows that are read later fit, too; the tightest bounds hold
+                    held = column.bounds
+                    stop = stop if held is None else min(stop, held.stop)
+                    column.bounds = Bounds(lowest, stop, self._place(f"tables.{table}.{name}"))
+            return graph, schemas
+        except AccessDenied:
+            raise
+        except LazyZarrError as error:
+            error.where = PREFIX if error.where is None else self._place(error.where)
+            raise
+
+    def stored(self) -> dict[str, WireTable]:
+        """Tables that are child arrays, by their names in memory."""
+        return {self.names[name]: table for name, table in self.wire.tables.items() if table.folder is not None}
+
+    def _place(self, where: str) -> str:
+        """Places inside a graph become JSON paths, with the names of the document; locations stay what they are."""
+        for stored, name in self.names.items():
+            if where.startswith(f"tables.{name}."):
+                where = f"tables.{stored}.{where.removeprefix(f'tables.{name}.')}"
+                break
+        return f"{self.path}.{where}" if where.startswith(("nodes", "arrays", "layouts", "tables")) else where
 
 
 def _reader(url: str, session: Session, limits: Limits, grant: str) -> TableReader:
@@ -254,13 +292,3 @@ def _grid(grid: NamedConfig | None, rank: int) -> tuple[int, ...] | None:
             where=f"{PREFIX}.grid",
         )
     return shape
-
-
-def _set_bounds(graph: Graph, schemas: tuple[Schema, ...], names: Mapping[str, str]) -> None:
-    """Rows that are read later have to fit the graph as well; the tightest bounds of all uses hold."""
-    for table, name, lowest, stop in row_bounds(graph, schemas):
-        column = graph.tables[table][name]
-        if isinstance(column, LazyColumn):
-            held = column.bounds
-            stop = stop if held is None else min(stop, held.stop)
-            column.bounds = Bounds(lowest, stop, _path(f"tables.{table}.{name}", names))

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from lazyzarr.document.features import features_of
+from lazyzarr.document.features import MANIFEST, features_of
 from lazyzarr.document.limits import Limits, check_costs, check_rank
 from lazyzarr.document.locations import document_url, stored
 from lazyzarr.document.plain_array import Content
@@ -29,6 +29,7 @@ from lazyzarr.document.tables import (
     encode_stored,
     group_text,
     is_small,
+    shared,
     weight,
     with_stored_locations,
 )
@@ -41,8 +42,10 @@ from lazyzarr.document.wire import (
     MadeBy,
     WireArray,
     WireGraph,
+    WireManifest,
     WireSchema,
     WireTable,
+    graph_digest,
     is_ours,
 )
 from lazyzarr.errors import SaveUnsupported
@@ -83,6 +86,8 @@ def encode(
     limits: Limits | None = None,
     present: Mapping[str, WireTable] | None = None,
     apart: Collection[str] = (),
+    manifest: Graph | None = None,
+    share: bool = False,
 ) -> EncodedView:
     """The files of a view.
 
@@ -104,6 +109,10 @@ def encode(
         Tables of the graph that are at the target already, by name: they are named as they are there, and not read.
     apart
         Names of tables that are child arrays even if they are small.
+    manifest
+        What the graph reduces to, as one array whose chunks come from a table of origins.
+    share
+        Name tables of other saved views where they are.
 
     Raises
     ------
@@ -129,20 +138,32 @@ def encode(
             f"save: {len(dims)} dimension names for a view of rank {len(schema.shape)}; name each axis"
         )
     base = document_url(base_url)
-    tables, folders = _tables(graph, base, present or {}, apart)
+    known = dict(present or {})
+    if share:
+        found = {name: shared(table, base) for name, table in graph.tables.items()}
+        known |= {name: table for name, table in found.items() if table is not None}
+    wire, folders = _wire_graph(graph, base, known, apart)
+    features = set(features_of(graph.nodes, graph.layouts, graph.arrays))
+    lowered = None
+    if manifest is not None:
+        derived, more = _wire_graph(manifest, base, {}, ())
+        lowered = WireManifest("grid", graph_digest(msgspec.json.encode(wire)), derived)
+        folders |= more
+        features |= {MANIFEST, *features_of(manifest.nodes, manifest.layouts, manifest.arrays)}
     document = Document(
         VERSION,
-        features_of(graph.nodes, graph.layouts, graph.arrays),
+        tuple(sorted(features)),
         WireSchema(schema.shape, schema.data_type, schema.fill_value, None if dims is None else tuple(dims)),
-        WireGraph(graph.nodes, graph.layouts, tuple(_array(array, base) for array in graph.arrays), tables),
+        wire,
         grid=None if grid is None else NamedConfig("regular", {"chunk_shape": [int(n) for n in grid]}),
         made_by=MadeBy("lazyzarr", _software_version()),
+        manifest=lowered,
     )
     text = msgspec.json.encode(_group(document, attributes or {}))
     if len(text) <= _PRETTY_BYTES:
         text = msgspec.json.format(text, indent=2)
     limits.check("document_bytes", len(text))
-    return EncodedView(text, folders)
+    return EncodedView(text, tuple(folders.values()))
 
 
 def json_attributes(attributes: Mapping[str, Any]) -> dict[str, Json]:
@@ -193,9 +214,17 @@ def _array(array: StoredArray, base: str) -> WireArray:
     )
 
 
+def _wire_graph(
+    graph: Graph, base: str, present: Mapping[str, WireTable], apart: Collection[str]
+) -> tuple[WireGraph, dict[str, TableFiles]]:
+    """A graph in its stored form, and the folders of tables that come with it."""
+    tables, folders = _tables(graph, base, present, apart)
+    return WireGraph(graph.nodes, graph.layouts, tuple(_array(array, base) for array in graph.arrays), tables), folders
+
+
 def _tables(
     graph: Graph, base: str, present: Mapping[str, WireTable], apart: Collection[str]
-) -> tuple[dict[str, WireTable], tuple[TableFiles, ...]]:
+) -> tuple[dict[str, WireTable], dict[str, TableFiles]]:
     located = {node.table for node in graph.nodes if isinstance(node, Tiles)}
     located |= {array.origins for array in graph.arrays if array.origins is not None}
     tables: dict[str, WireTable] = {}
@@ -214,7 +243,7 @@ def _tables(
         else:
             tables[name], files = encode_stored(table)
             folders[files.folder] = files
-    return tables, tuple(folders.values())
+    return tables, folders
 
 
 def _check_kept(graph: Graph, limits: Limits) -> None:

@@ -22,6 +22,8 @@ PLAIN = frozenset(("source", "fill", "index", "transpose", "concat", "stack"))
 NODE_FEATURES = frozenset(str(kind.__struct_config__.tag) for kind in NODE_KINDS) - PLAIN
 ORIGINS = "origins"
 """Arrays whose chunks come from the files and arrays of a table."""
+MANIFEST = "manifest"
+"""What the graph reduces to, beside it."""
 OWN_CODECS = "lazyzarr."
 """Names of codecs that our specification defines begin with this."""
 
@@ -57,7 +59,7 @@ def knows(feature: str) -> bool:
     """
     return (
         feature in NODE_FEATURES
-        or feature == ORIGINS
+        or feature in (ORIGINS, MANIFEST)
         or (feature.startswith(OWN_CODECS) and registry.is_known(feature))
     )
 

@@ -41,7 +41,9 @@ class ViewMember(Struct, frozen=True):
     grid: tuple[int, ...] | None = None
     present: Mapping[str, WireTable] = {}
     apart: Collection[str] = ()
-    """Both as `lazyzarr.document.encode.encode` has them."""
+    manifest: Graph | None = None
+    share: bool = False
+    """All four as `lazyzarr.document.encode.encode` has them."""
 
 
 class ArrayMember(Struct, frozen=True):
@@ -110,6 +112,8 @@ def encode_member(member: ViewMember, url: str, limits: Limits | None = None) ->
         limits=limits,
         present=member.present,
         apart=member.apart,
+        manifest=member.manifest,
+        share=member.share,
     )
 
 

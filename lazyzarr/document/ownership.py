@@ -35,8 +35,13 @@ class _Graph(Struct, frozen=True):
     tables: dict[str, _Table] = {}
 
 
+class _Manifest(Struct, frozen=True):
+    graph: _Graph = _Graph()
+
+
 class _View(Struct, frozen=True):
     graph: _Graph = _Graph()
+    manifest: _Manifest = _Manifest()
 
 
 class _Consolidated(Struct, frozen=True):
@@ -92,7 +97,8 @@ def examine_text(text: bytes, names: set[str] | None = None) -> Existing:
 def _folders(raw: msgspec.Raw) -> frozenset[str]:
     """Folders of tables; none are known of a document in a form of another version."""
     try:
-        tables = msgspec.json.decode(raw, type=_View).graph.tables
+        view = msgspec.json.decode(raw, type=_View)
     except msgspec.ValidationError:
         return frozenset()
-    return frozenset(table.folder for table in tables.values() if table.folder is not None)
+    tables = (*view.graph.tables.values(), *view.manifest.graph.tables.values())
+    return frozenset(table.folder for table in tables if table.folder is not None)

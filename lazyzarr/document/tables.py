@@ -21,7 +21,7 @@ from lazyzarr.access.session import Session
 from lazyzarr.access.url import child
 from lazyzarr.document.columns import ChunkCache, LazyColumn
 from lazyzarr.document.limits import Limits, chunk_bytes
-from lazyzarr.document.locations import Resolver, stored_all
+from lazyzarr.document.locations import Resolver, document_url, stored, stored_all
 from lazyzarr.document.plain_array import Content, chunk_files, encode_chunk, layout_of, metadata, to_text
 from lazyzarr.document.wire import WireColumn, WireTable
 from lazyzarr.errors import LazyZarrError, ViewSchemaError
@@ -39,6 +39,8 @@ CHUNK_ROWS = 1 << 14
 """Rows per chunk of a child array."""
 TEXT_BYTES = 1 << 18
 """Bytes per chunk of a text column."""
+HOME = "home"
+"""In the memo of a table that is stored: the group of its view, and its form there."""
 FOLDER = "tables"
 """Name of the group of tables in the group of a view."""
 
@@ -113,6 +115,18 @@ def encode_stored(table: Table) -> tuple[WireTable, TableFiles]:
     return WireTable(columns, folder=folder), TableFiles(folder, documents, tuple(files))
 
 
+def shared(table: Table, base: str) -> WireTable | None:
+    """A stored table as another document names it where it is; None if it is stored nowhere.
+
+    ``base`` is the location of the ``zarr.json`` of that document.
+    """
+    if HOME not in table.memo:
+        return None
+    home, wire = table.memo[HOME]
+    own = document_url(home) == base
+    return WireTable(wire.columns, wire.folder, None if own else stored(home, base))
+
+
 def group_text(attributes: Mapping[str, Any] | None = None) -> bytes:
     """The ``zarr.json`` of an ordinary group."""
     return to_text({"zarr_format": 3, "node_type": "group", "attributes": dict(attributes or {})})
@@ -144,16 +158,27 @@ class TableReader(Struct, frozen=True):
         if not wire.columns:
             raise _invalid(where, "the table has no columns")
         if wire.folder is None:
+            if wire.beside is not None:
+                raise _invalid(where, "the table is inside the document and belongs to another one")
             return self._inline(wire, where, located)
-        columns = {name: self._lazy(wire.folder, name, wire.columns[name], f"{where}.{name}") for name in wire.columns}
+        home, resolver = self.view, self.resolver
+        if wire.beside is not None:
+            home = resolver(wire.beside)
+            self.check(home)
+            resolver = Resolver(document_url(home))
+        columns = {
+            name: self._lazy(home, wire.folder, name, wire.columns[name], f"{where}.{name}") for name in wire.columns
+        }
         # The name says where the table is, not what it holds: nothing a document claims makes two tables one.
         place = f"{self.view}|{wire.folder}|{self.grant}".encode() + msgspec.json.encode(wire, order="deterministic")
-        return Table(
+        made = Table(
             columns,
             name="t" + hashlib.sha256(place).hexdigest()[:24],
-            resolve=self.resolver if located else None,
+            resolve=resolver if located else None,
             grant=self.grant,
         )
+        made.memo[HOME] = (home, WireTable(wire.columns, wire.folder))
+        return made
 
     def _inline(self, wire: WireTable, where: str, located: bool) -> Table:
         columns: dict[str, Column] = {}
@@ -175,7 +200,7 @@ class TableReader(Struct, frozen=True):
             name = "t" + hashlib.sha256(f"{name}|{self.grant}".encode()).hexdigest()[:24]
         return Table(columns, name=name, grant=self.grant if located else "")
 
-    def _lazy(self, folder: str, name: str, column: WireColumn, where: str) -> LazyColumn:
+    def _lazy(self, home: str, folder: str, name: str, column: WireColumn, where: str) -> LazyColumn:
         if column.data is not None or column.chunk_shape is None or column.codecs is None:
             raise _invalid(where, "the column of a table with folder has chunks and codecs, and no data")
         ragged = len(column.chunk_shape) != len(column.shape) or any(
@@ -191,7 +216,7 @@ class TableReader(Struct, frozen=True):
             self.limits.check("codecs", len(column.codecs))
             self.limits.check("table_chunk_bytes", chunk_bytes(layout))
             return LazyColumn(
-                child(self.view, f"{FOLDER}/{folder}/{name}"),
+                child(home, f"{FOLDER}/{folder}/{name}"),
                 shape=column.shape,
                 layout=layout,
                 session=self.session,

@@ -8,9 +8,10 @@ numbers from it.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, Literal, NoReturn, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -66,6 +67,8 @@ class WireTable(_Strict, frozen=True):
     columns: dict[Name, WireColumn]
     folder: Folder | None = None
     """The child arrays are ``tables/<folder>/<column>`` of the view's group."""
+    beside: str | None = None
+    """Location of another view's group that the folder belongs to, and that its locations are relative to."""
 
 
 class WireArray(_Strict, frozen=True):
@@ -91,6 +94,17 @@ class WireGraph(_Strict, frozen=True):
     layouts: tuple[Layout, ...] = ()
     arrays: tuple[WireArray, ...] = ()
     tables: dict[Name, WireTable] = {}
+
+
+class WireManifest(_Strict, frozen=True):
+    """What the graph reduces to: derived from it, for readers that want to know only where chunks are."""
+
+    form: Literal["grid"]
+    """One row for each chunk of a regular grid, in C order."""
+    of: str
+    """`graph_digest` of the graph that it was derived from; of another graph it means nothing."""
+    graph: WireGraph
+    """One source whose chunks come from a table of origins."""
 
 
 class WireSchema(_Strict, frozen=True):
@@ -120,6 +134,7 @@ class Document(_Strict, frozen=True):
     grid: NamedConfig | None = None
     """A chunk grid that readers should align to; advice, without meaning for values."""
     made_by: MadeBy | None = None
+    manifest: WireManifest | None = None
 
 
 class ParsedNode(Struct, frozen=True):
@@ -127,6 +142,24 @@ class ParsedNode(Struct, frozen=True):
 
     document: Document
     attributes: dict[str, Json]
+    graph_digest: str | None
+    """Of the graph as it is written, if there is a manifest to compare it with."""
+
+
+def graph_digest(graph: bytes | msgspec.Raw) -> str:
+    """Digest of the text of a graph, whatever its spaces and the order of its members.
+
+    Examples
+    --------
+    >>> graph_digest(b'{"b": 1, "a": [2]}') == graph_digest(b'{"a":[2],"b":1}')
+    True
+    """
+    text = msgspec.json.encode(msgspec.json.decode(graph), order="sorted")
+    return f"sha256:{hashlib.sha256(text).hexdigest()}"
+
+
+class _Parts(Struct):
+    graph: msgspec.Raw
 
 
 class _Head(Struct):
@@ -150,6 +183,7 @@ _GROUP_MEMBERS = ("zarr_format", "node_type", "attributes", "consolidated_metada
 _group_decoder = msgspec.json.Decoder(_Group)
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _head_decoder = msgspec.json.Decoder(_Head)
+_parts_decoder = msgspec.json.Decoder(_Parts)
 _document_decoder = msgspec.json.Decoder(Document)
 _PLACE = re.compile(r"(.*) - at `(key in )?\$(.*)`", re.DOTALL)
 
@@ -202,7 +236,8 @@ def parse_node(text: bytes, limits: Limits, *, knows: Callable[[str], bool]) -> 
             where=f"{PREFIX}.requires",
         )
     document = _parse(_document_decoder, raw, PREFIX)
-    return ParsedNode(document, _users(attributes))
+    digest = None if document.manifest is None else graph_digest(_parse(_parts_decoder, raw, PREFIX).graph)
+    return ParsedNode(document, _users(attributes), digest)
 
 
 def _attributes_of(text: bytes) -> dict[str, msgspec.Raw]:

@@ -237,7 +237,8 @@ class Facts:
         named = []
         for a, k in pairs.tolist():
             stored, layout = chunks.arrays[a], chunks.layouts[k]
-            grid = tuple(-(-n // c) for n, c in zip(stored.shape, layout.chunk_shape, strict=True))
+            # an array of a table of origins may have fewer axes than what it is seen as
+            grid = tuple(-(-n // c) for n, c in zip(stored.shape, layout.chunk_shape, strict=False))
             named.append(self._origin(stored.location or "", None, stored.grant, layout.chunk_keys, grid))
         origin[objects] = np.array(named, np.int64)[which]
         for row in np.flatnonzero(state == VALUES).tolist():  # arrays in memory are few, and one chunk each

@@ -16,6 +16,7 @@ from corpus import (
     bad_forms,
     bad_graphs,
     bad_limits,
+    bad_manifests,
     bad_parts,
     good_axes,
     good_joins,
@@ -27,7 +28,7 @@ from corpus.cases import write_good
 from corpus.documents import write_bad
 
 GOOD = (good_axes, good_joins, good_values, good_sources, good_tables)
-BAD = (bad_forms, bad_access, bad_parts, bad_graphs, bad_limits)
+BAD = (bad_forms, bad_access, bad_parts, bad_graphs, bad_limits, bad_manifests)
 
 
 def main(into: Path) -> None:

@@ -13,6 +13,7 @@ from lazyzarr.ir import fill
 from lazyzarr.ir.chunk_keys import chunk_keys
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, StoredArray
+from lazyzarr.ir.tables import text_at
 
 
 class WholeArrays:
@@ -38,6 +39,8 @@ class WholeArrays:
     def _chunk(
         self, array: StoredArray, layout: Layout, row: int, coords: tuple[int, ...]
     ) -> tuple[Layout, bytes | None]:
+        if array.origins is not None:
+            return layout, self._from_origin(array, row)
         assert array.location is not None
         if array.refs is None:
             keys = chunk_keys(layout.chunk_keys, np.array([coords], np.int64).reshape(1, len(coords)))
@@ -53,6 +56,24 @@ class WholeArrays:
         path = _path(array.places[place - 1].location if place else array.location)
         offset, length = int(table["offset"][row]), int(table["length"][row])
         return layout, path.read_bytes()[offset : offset + length]
+
+    def _from_origin(self, array: StoredArray, row: int) -> bytes | None:
+        assert array.refs is not None
+        assert array.origins is not None
+        refs, origins = self.graph.tables[array.refs], self.graph.tables[array.origins]
+        if "state" in refs and not refs["state"][row]:
+            return None
+        origin = int(refs["origin"][row])
+        path = _path(text_at(origins["url_end"], origins["url"], origin))
+        code = int(origins["layout"][origin])
+        if code < 0:
+            offset, length = int(refs["offset"][row]), int(refs["length"][row])
+            return path.read_bytes()[offset : offset + length]
+        grid = tuple(n for n in np.asarray(origins["grid"][origin]).tolist() if n)
+        coords = np.array([np.unravel_index(int(refs["number"][row]), grid)], np.int64).reshape(1, len(grid))
+        keyed = self.graph.layouts[(array.layout, *array.variants)[code]]
+        path = path / chunk_keys(keyed.chunk_keys, coords)[0]
+        return path.read_bytes() if path.exists() else None
 
 
 def _path(url: str) -> Path:

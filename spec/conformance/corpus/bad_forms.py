@@ -86,7 +86,7 @@ CASES = (
     _member("schema-missing", HERE, ("schema", DROP)),
     _member("graph-missing", HERE, ("graph", DROP)),
     _extra("member-unknown", HERE, ("comment", "hello")),
-    _extra("manifest-of-later-versions", HERE, ("manifest", {"form": "rows", "path": "manifest"})),
+    _extra("member-of-later-versions", HERE, ("statistics", {"form": "rows", "path": "statistics"})),
     _extra("environment-in-document", HERE, ("storage_options", {"key": "AKIA", "secret": "x"})),
     _extra("member-of-node-unknown", f"{HERE}.graph.nodes[0]", ("graph.nodes.0.where", "x > 1")),
     _member("member-of-node-missing", f"{HERE}.graph.nodes[2]", ("graph.nodes.2.axis", DROP)),

@@ -15,7 +15,7 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -97,6 +97,7 @@ class Case:
         attributes: Mapping[str, Any] | None = None,
         about: str,
         name: str = "view.zarr",
+        manifest: bool | Literal["only"] = False,
     ) -> None:
         """Save the view, and say what it is expected to be.
 
@@ -116,9 +117,11 @@ class Case:
             Dimension names and the user's attributes.
         about
             What the case shows.
+        manifest
+            As `lazyzarr.save` has it.
         """
         target = self.folder / name
-        lz.save(view, target)
+        lz.save(view, target, manifest=manifest)
         forget_version(target / "zarr.json")
         expected = {
             "about": about,

@@ -255,7 +255,45 @@ def tiles_table(case: Case) -> None:
     )
 
 
+def origins(case: Case) -> None:
+    """Chunks of Zarr arrays and of a file by one table: a manifest without the graph it was derived from."""
+    values = ramp(8, 6)
+    one = case.zarr("0.zarr", values[:4], (2, 3), fill_value=0)
+    case.raw("a.bin", b"HEAD:" + values[4:6, :3].tobytes() + values[4:6, 3:].tobytes())
+    layout = one.ir.layouts[one.ir.arrays[0].layout]
+    table = _table("refs", offset=[5, 17, 0, 0], length=[12, 12, 0, 0], state=[1, 1, 0, 0])
+    array = StoredArray(0, (4, 6), location=case.url("a.bin"), refs="refs", stamp=Stamp(size=29))
+    other = case.stored(array, [layout], {"refs": table})
+    expected = np.concatenate([values[:6], np.zeros((2, 6), values.dtype)])
+    case.save(
+        lz.concat([one, other]),
+        expected,
+        fill_value=0,
+        flatness="L0",
+        chunks=8,
+        placements=1,
+        about="chunks of an array and byte ranges of a file, two of them absent, named by rows of one table",
+        manifest="only",
+    )
+
+
+def manifest(case: Case) -> None:
+    """A manifest beside the graph."""
+    values = ramp(8, 6)
+    parts = [case.zarr(f"{k}.zarr", values[4 * k : 4 * k + 4], (2, 3), fill_value=0) for k in range(2)]
+    case.save(
+        lz.concat(parts).T,
+        values.T,
+        fill_value=0,
+        flatness="L0",
+        chunks=8,
+        placements=2,
+        about="a graph with what it reduces to, which a reader may use instead",
+        manifest=True,
+    )
+
+
 CASES = (
     *(refs, refs_variants, refs_places, refs_table, values_inline, values_table, values_scalar, values_text),
-    *(tiles, tiles_recoded, tiles_stack, tiles_table),
+    *(tiles, tiles_recoded, tiles_stack, tiles_table, origins, manifest),
 )

@@ -1,0 +1,83 @@
+"""Bad cases of arrays that have a table of origins, and of manifests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from corpus.documents import HERE, SOURCE, Bad, column, with_graph
+
+LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+WHOLE = {"data_type": "int16", "fill_value": 0, "chunk_shape": [4, 6], "codecs": [LITTLE]}
+CHUNKS = {
+    "offset": column("uint64", [0]),
+    "length": column("uint64", [48]),
+    "origin": column("int32", [0]),
+}
+ORIGINS = {
+    "url": column("string", ["../a.bin"]),
+    "layout": column("int32", [-1]),
+    "grid": column("int64", [], [1, 0]),
+}
+
+
+def _document(
+    chunks: Any = None, table: Any = None, *, listed: tuple[str, ...] = ("origins",), **array: Any
+) -> dict[str, Any]:
+    tables = {
+        "c": {"columns": {name: each for name, each in {**CHUNKS, **(chunks or {})}.items() if each is not None}},
+        "o": {"columns": {name: each for name, each in {**ORIGINS, **(table or {})}.items() if each is not None}},
+    }
+    stored = {"layout": 0, "shape": [4, 6], "refs": "c", "origins": "o", **array}
+    return with_graph(
+        [SOURCE],
+        (4, 6),
+        requires=listed,
+        layouts=[WHOLE],
+        arrays=[{name: value for name, value in stored.items() if value is not None}],
+        tables=tables,
+    )
+
+
+def _schema(name: str, document: Any, reason: str, where: str | None) -> Bad:
+    return Bad(name, document, "ViewSchemaError", reason, where)
+
+
+def _of_another() -> Any:
+    document = _document(listed=("manifest", "origins"))
+    inner = document["attributes"]["lazyzarr"]
+    inner["manifest"] = {"form": "grid", "of": f"sha256:{'0' * 64}", "graph": inner["graph"]}
+    return document
+
+
+def _of_a_form() -> Any:
+    document = _of_another()
+    document["attributes"]["lazyzarr"]["manifest"]["form"] = "heap"
+    return document
+
+
+ARRAY = f"{HERE}.graph.arrays[0]"
+TABLES = f"{HERE}.graph.tables"
+CASES = (
+    _schema("origins-not-listed", _document(listed=()), "document-requires", f"{HERE}.requires"),
+    _schema("origins-with-location", _document(location="../a.bin"), "document-member", ARRAY),
+    _schema("origins-without-refs", _document(refs=None), "document-member", ARRAY),
+    _schema("origins-not-there", _document(origins="x"), "graph-reference", ARRAY),
+    _schema("origins-column-missing", _document({"origin": None}), "table-invalid", None),
+    _schema("origins-row-outside", _document({"origin": column("int32", [1])}), "table-invalid", f"{TABLES}.c.origin"),
+    _schema("origins-without-grid", _document(None, {"grid": None}), "table-invalid", f"{TABLES}.o.grid"),
+    _schema(
+        "origins-layout-outside",
+        _document(None, {"layout": column("int32", [1])}),
+        "table-invalid",
+        f"{TABLES}.o.layout",
+    ),
+    Bad(
+        "origins-outside-the-policy",
+        _document(None, {"url": column("string", ["file:///etc/passwd"])}),
+        "AccessDenied",
+        "access-denied",
+        None,
+    ),
+    _schema("manifest-of-another-graph", _of_another(), "document-digest", f"{HERE}.manifest.of"),
+    _schema("manifest-of-an-unknown-form", _of_a_form(), "document-member", f"{HERE}.manifest.form"),
+)

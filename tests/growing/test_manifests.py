@@ -1,0 +1,169 @@
+"""Manifests on disk: equal to the graph, refused when they are of another, loaded as far as they are asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import assume, given
+
+import lazyzarr as lz
+from lazyzarr.errors import LazyZarrError
+from lazyzarr.interpret import interpret
+from lazyzarr.leaves import source
+from lazyzarr.lower.flatness import flatness
+from lazyzarr.lower.lowering import lower
+from lazyzarr.view import View
+from tests.economics.watching import watched
+from tests.growing.archive import files_of, stored
+from tests.strategies.cells import same_cells
+from tests.strategies.graphs import Drawn, graphs
+from tests.strategies.tally import many
+
+
+def saved(folder: Path, **options: Any) -> tuple[Path, np.ndarray]:
+    data = [stored(folder, number, rows=4) for number in range(3)]
+    lz.save(lz.concat([lz.open(folder / f"{number}.zarr") for number in range(3)]), folder / "v.zarr", **options)
+    return folder / "v.zarr", np.concatenate(data)
+
+
+@many()
+@given(graphs(depth=2))
+def test_what_is_flat_reads_equal_from_its_manifest_alone(drawn: Drawn) -> None:
+    assume(flatness(lower(drawn.graph)).level == "L0")
+    view = View(None, graph=drawn.graph)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            lz.save(view, f"{folder}/v.zarr", manifest="only")
+        except lz.SaveUnsupported:  # cells in memory, or arrays of more axes
+            return
+        again = lz.open(f"{folder}/v.zarr", allow=["file:///"])
+        meant = interpret(drawn.graph, drawn.truth)
+        assert same_cells(again.read(), meant)
+        key = (*(slice(n // 2, None) for n in meant.shape), ...)
+        assert same_cells(again[key].read(), meant[key])
+        assert again.flatness == "L0"
+
+
+def test_beside_the_graph(tmp_path: Path) -> None:
+    target, expected = saved(tmp_path, manifest=True)
+    np.testing.assert_array_equal(lz.open(target).read(), expected, strict=True)
+    through = lz.open(target, manifest=True)
+    np.testing.assert_array_equal(through.read(), expected, strict=True)
+    assert len(lz.open(target).ir.arrays) == 3
+    assert (len(through.ir.arrays), through.attrs, through.dims) == (1, {"units": "K"}, ("time", "x"))
+
+
+def test_of_another_graph(tmp_path: Path) -> None:
+    target, _ = saved(tmp_path, manifest=True)
+    text = json.loads((target / "zarr.json").read_text())
+    text["attributes"]["lazyzarr"]["graph"]["arrays"][0]["stamp"]["size"] = 1
+    (target / "zarr.json").write_text(json.dumps(text))
+    with pytest.raises(lz.ViewSchemaError) as caught:
+        lz.open(target)
+    assert (caught.value.reason, caught.value.where) == (
+        "document-digest",
+        "$.attributes.lazyzarr.manifest.of",
+    )
+
+
+def test_spaces_and_order_are_not_the_graph(tmp_path: Path) -> None:
+    target, expected = saved(tmp_path, manifest=True)
+    text = json.loads((target / "zarr.json").read_text())
+    (target / "zarr.json").write_text(json.dumps(text, sort_keys=True, indent=7))
+    np.testing.assert_array_equal(lz.open(target, manifest=True).read(), expected)
+
+
+@pytest.mark.parametrize("manifest", [True, "only"])
+def test_absent_chunks_are_fill_and_absent_arrays_are_not(tmp_path: Path, manifest: Any) -> None:
+    array = zarr.create_array(tmp_path / "a.zarr", shape=(6, 4), chunks=(2, 4), dtype="i4", fill_value=9)
+    array[2:4] = 1
+    lz.save(lz.open(tmp_path / "a.zarr"), tmp_path / "v.zarr", manifest=manifest)
+    view = lz.open(tmp_path / "v.zarr", manifest=True)
+    assert view.read()[:, 0].tolist() == [9, 9, 1, 1, 9, 9]
+    array.attrs["x"] = 1
+    with pytest.raises(lz.SourceChanged):
+        lz.open(tmp_path / "v.zarr", manifest=True).read()
+    (tmp_path / "a.zarr").rename(tmp_path / "b.zarr")
+    with pytest.raises(lz.SourceMissing):
+        lz.open(tmp_path / "v.zarr", manifest=True)[5].read()
+
+
+def test_what_is_not_flat_has_no_manifest(tmp_path: Path) -> None:
+    stored(tmp_path, 0)
+    view = lz.open(tmp_path / "0.zarr")
+    for wrong, error in ((view[1:], lz.NotFlat), (lz.open(np.arange(4)), lz.SaveUnsupported)):
+        with pytest.raises(error):
+            lz.save(wrong, tmp_path / "v.zarr", manifest=True)
+    with pytest.raises(lz.SaveUnsupported):
+        lz.save(view, tmp_path / "v.zarr", manifest="both")  # type: ignore[arg-type]
+    assert not (tmp_path / "v.zarr").exists()
+
+
+def large(folder: Path, arrays: int, chunks: int) -> View:
+    """Joined arrays of which only the first is there."""
+    zarr.create_array(folder / "0.zarr", data=np.arange(chunks, dtype="i2"), chunks=(1,))
+    first = lz.open(folder / "0.zarr")
+    (one,) = first.sources()
+    made = [type(one)(0, one.shape, f"{(one.location or '')[:-6]}{k}.zarr", stamp=one.stamp) for k in range(arrays)]
+    return lz.concat([source(array, first.ir.layouts, reader=first.reader) for array in made])
+
+
+def test_a_slab_loads_kilobytes(tmp_path: Path) -> None:
+    view = large(tmp_path, 200, 2000)
+    lz.save(view, tmp_path / "v.zarr", manifest="only")
+    total = sum(size for _, size in files_of(tmp_path / "v.zarr").values())
+    assert total < 4 * 200 * 2000
+    with watched(tmp_path) as touched:
+        again = lz.open(tmp_path / "v.zarr")
+        assert again.shape == (400_000,)
+    assert touched == [f"open {tmp_path / 'v.zarr' / 'zarr.json'}"]
+    again.reader.session.counts.reset()
+    np.testing.assert_array_equal(again[100:103].read(), [100, 101, 102])
+    assert again.reader.session.counts.bytes < 60_000
+    assert again.reader.session.counts.requests < 40
+
+
+def test_tables_of_the_manifest_are_kept_as_those_of_the_graph(tmp_path: Path) -> None:
+    view = large(tmp_path, 20, 50)
+    for _ in range(3):
+        lz.save(view, tmp_path / "v.zarr", manifest=True, overwrite=True)
+        assert lz.open(tmp_path / "v.zarr", manifest=True)[3].read() == 3
+    with pytest.raises(LazyZarrError):
+        lz.open(tmp_path / "v.zarr", manifest=True)[60].read()
+
+
+def test_appending_leaves_the_manifest_behind(tmp_path: Path) -> None:
+    target, expected = saved(tmp_path, manifest=True)
+    lz.append(target, tmp_path / "0.zarr")
+    view = lz.open(target, manifest=True)
+    np.testing.assert_array_equal(view.read(), np.concatenate([expected, expected[:4]]))
+
+
+def test_slices_of_a_base_share_its_manifest(tmp_path: Path) -> None:
+    lz.save(large(tmp_path, 20, 500), tmp_path / "base.zarr", manifest="only")
+    base = lz.open(tmp_path / "base.zarr")
+    for number, key in enumerate((slice(400), slice(100, None, 3), slice(None, None, -1))):
+        target = tmp_path / "slices" / f"{number}.zarr"
+        lz.save(base[key], target, share=True)
+        assert list(files_of(target)) == ["zarr.json"]
+        view = lz.open(target, allow=[tmp_path])
+        assert view.shape == base[key].shape
+        assert view[:1].shape == (1,)
+        with pytest.raises(lz.AccessDenied):
+            lz.open(target)
+    again = lz.open(tmp_path / "slices" / "0.zarr", allow=[tmp_path])
+    np.testing.assert_array_equal(again[3:9].read(), np.arange(3, 9))
+    lz.save(again[5:], tmp_path / "of-a-slice.zarr", share=True)
+    np.testing.assert_array_equal(lz.open(tmp_path / "of-a-slice.zarr")[:4].read(), np.arange(5, 9))
+    lz.save(again[5:], tmp_path / "whole.zarr")
+    shutil.rmtree(tmp_path / "base.zarr")
+    np.testing.assert_array_equal(lz.open(tmp_path / "whole.zarr")[:4].read(), np.arange(5, 9))
+    with pytest.raises(lz.SourceMissing):
+        lz.open(tmp_path / "of-a-slice.zarr")[:4].read()
