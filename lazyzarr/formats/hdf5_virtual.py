@@ -11,6 +11,7 @@ their source, which libhdf5 also reads as fill.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from lazyzarr.errors import SourceMissing, UnsupportedFeature
 from lazyzarr.formats.hdf5_file import File, opened
 from lazyzarr.formats.hdf5_links import MAX_HOPS, resolve
 from lazyzarr.formats.hdf5_model import Hdf5Mapping
+from lazyzarr.formats.hdf5_places import Place
 from lazyzarr.formats.hdf5_selection import MAX_PIECES, Axis, axes_of, pairs
 
 Extents = dict[tuple[str, str], tuple[int, ...] | None]
@@ -175,30 +177,29 @@ def _numbered(
 
 def _source(file: File, filename: str, dataset: str, extents: Extents) -> tuple[str, str, tuple[int, ...] | None]:
     """URL, dataset path and current extent of a source."""
-    path, url = (file.path, file.url) if filename == "." else file.beside(filename)
-    step = (url, dataset)
+    place = file.place if filename == "." else file.beside(filename)
+    step = (place.url, dataset)
     if step not in extents:
-        extents[step] = _extent(file, path, url, dataset)
-    return url, dataset, extents[step]
+        extents[step] = _extent(file, place, dataset)
+    return place.url, dataset, extents[step]
 
 
-def _extent(file: File, path: str, url: str, dataset: str) -> tuple[int, ...] | None:
-    if not os.path.exists(path):
-        return None
-    step = (url, dataset)
+def _extent(file: File, place: Place, dataset: str) -> tuple[int, ...] | None:
+    step = (place.url, dataset)
     if step in file.trail or len(file.trail) >= MAX_HOPS:
         raise UnsupportedFeature(
-            f"the virtual dataset leads back to {dataset} of {url}; a cycle has no cells; write the mapping anew",
+            f"the virtual dataset leads back to {dataset} of {place.url}; a cycle has no cells; write the mapping anew",
             reason="source-unsupported",
         )
-    with opened(path, url, file.packing, file.allow, trail=(*file.trail, step)) as other:
+    with ExitStack() as stack:
         try:
+            other = stack.enter_context(opened(place, file.packing, file.allow, trail=(*file.trail, step)))
             obj = resolve(other, dataset)
         except SourceMissing:
             return None
         if not isinstance(obj, h5d.DatasetID):
             raise UnsupportedFeature(
-                f"the virtual dataset maps {dataset} of {url}, which is no dataset of that file; name the dataset itself",
+                f"the virtual dataset maps {dataset} of {place.url}, which is no dataset of that file; name the dataset itself",
                 reason="source-unsupported",
             )
         plist = obj.get_create_plist()
