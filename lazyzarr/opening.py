@@ -245,7 +245,6 @@ class Opening:
                 "Zarr arrays, groups, saved views and HDF5/NetCDF-4 files can be opened; name one of these, or copy "
                 "the data into one",
                 reason="source-format",
-                where=shown(url),
             )
         try:
             views = importlib.import_module("lazyzarr.hdf5_views")
