@@ -16,7 +16,16 @@ from lazyzarr.access.ranged_file import RangedFile
 from lazyzarr.access.url import shown, to_path
 from lazyzarr.algebra.span import Span, canonical
 from lazyzarr.casting import decoded_fill
-from lazyzarr.errors import SourceMissing, UnsupportedFeature
+from lazyzarr.errors import (
+    AccessDenied,
+    LazyZarrError,
+    SourceChanged,
+    SourceDenied,
+    SourceMissing,
+    SourceProtocolError,
+    SourceUnavailable,
+    UnsupportedFeature,
+)
 from lazyzarr.formats.hdf5 import import_array, import_file
 from lazyzarr.formats.hdf5_model import (
     Allow,
@@ -39,6 +48,11 @@ from lazyzarr.read import Reader
 from lazyzarr.view import View
 
 Packing = Literal["auto", "raw"]
+_ERRORS: dict[str, type[LazyZarrError]] = {
+    kind.default_reason: kind
+    for kind in (AccessDenied, SourceMissing, SourceDenied, SourceChanged, SourceUnavailable, SourceProtocolError)
+}
+"""What a refusal is raised as, by its reason; the others are features that have no form here."""
 
 
 class _File:
@@ -72,7 +86,7 @@ class _File:
 
     def item(self, found: Hdf5Item) -> View:
         if isinstance(found, Hdf5Refused):
-            raise UnsupportedFeature(found.message, reason=found.reason, where=found.name)
+            raise _ERRORS.get(found.reason, UnsupportedFeature)(found.message, reason=found.reason, where=found.name)
         view = self.stored(found) if isinstance(found, Hdf5Array) else self.virtual(found)
         view = view._same(dims=found.dimension_names, attrs=found.attributes)
         return view if found.decode is None else _unpacked(view, found.decode)
