@@ -17,6 +17,7 @@ from typing import Any
 from h5py import h5d, h5g, h5l, h5o
 
 from lazyzarr.access.ranged_file import RangedFile
+from lazyzarr.access.url import shown
 from lazyzarr.errors import LazyZarrError, SourceChanged, SourceMissing, UnsupportedFeature
 from lazyzarr.formats import hdf5_attributes as attributes
 from lazyzarr.formats import hdf5_dimensions as dimensions
@@ -111,7 +112,7 @@ def import_array(
     with opened(place_of(where, url), packing, allow_external) as file:
         item = _import_object(file, "/" + name.strip("/"))
     if isinstance(item, Hdf5Group):
-        raise SourceMissing(f"{name!r} of {url} is a group, not an array; name an array below it")
+        raise SourceMissing(f"{name!r} of {shown(url)} is a group, not an array; name an array below it")
     return item
 
 
@@ -139,7 +140,7 @@ def _import_elsewhere(file: File, link: Elsewhere, name: str) -> Hdf5Item | Hdf5
     step = (place.url, link.inner)
     if step in file.trail or len(file.trail) >= MAX_HOPS:
         raise UnsupportedFeature(
-            f"external link {name!r} leads back to {link.inner} of {place.url}; a cycle has no end; open that file itself",
+            f"external link {name!r} leads back to {link.inner} of {shown(place.url)}; a cycle has no end; open that file itself",
             reason="source-unsupported",
         )
     with opened(place, file.packing, file.allow, trail=(*file.trail, step)) as other:
@@ -178,7 +179,7 @@ def _group(file: File, tree: _Tree, named: dict[str, dimensions.Axes]) -> Hdf5Gr
         except DAMAGE as error:
             if isinstance(error, SourceChanged):
                 raise
-            text = f"group {child.scope.path} of {file.url} cannot be read; libhdf5 says: {error}; check it with h5dump"
+            text = f"group {child.scope.path} of {shown(file.url)} cannot be read; libhdf5 says: {error}; check it with h5dump"
             arrays[name] = Hdf5Refused(name, "source-format", text)
     for name, item in tree.linked.items():
         if isinstance(item, Hdf5Group):
@@ -217,6 +218,6 @@ def _walk(file: File, group: Any, name: str, path: str, above: dict[tuple[int, i
         except LazyZarrError as error:
             tree.linked[child] = Hdf5Refused(child, error.reason, str(error))
         except DAMAGE as error:
-            text = f"{inner} of {file.url} cannot be opened; libhdf5 says: {error}; check the file with h5dump"
+            text = f"{inner} of {shown(file.url)} cannot be opened; libhdf5 says: {error}; check the file with h5dump"
             tree.linked[child] = Hdf5Refused(child, "source-format", text)
     return tree

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from h5py import h5d, h5f, h5o
 
+from lazyzarr.access.url import shown
 from lazyzarr.codecs.values import PACKING, cf_unpack
 from lazyzarr.errors import LazyZarrError, SourceChanged, SourceMissing, UnsupportedFeature
 from lazyzarr.formats import hdf5_attributes as attributes
@@ -41,7 +42,7 @@ EAGER_CHUNKS = 4096
 def found(file: File, obj: Any, name: str, path: str, address: int | None = None) -> Found:
     """A dataset as the walk keeps it until the dimensions of the file are known."""
     if not isinstance(obj, h5d.DatasetID):
-        raise SourceMissing(f"{path} of {file.url} is asked for; it is no dataset; name one")
+        raise SourceMissing(f"{path} of {shown(file.url)} is asked for; it is no dataset; name one")
     place = h5o.get_info(obj).addr if address is None else address
     head = header(file.headers, place) if file.headers is not None else None
     own = attributes.Attributes(obj, head.attributes if head is not None else None)
@@ -62,7 +63,7 @@ def describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
     except LazyZarrError as error:
         return Hdf5Refused(one.variable, error.reason, f"variable {one.path}: {error}")
     except DAMAGE as error:
-        text = f"variable {one.path} of {file.url} cannot be parsed; libhdf5 says: {error}; check it with h5dump"
+        text = f"variable {one.path} of {shown(file.url)} cannot be parsed; libhdf5 says: {error}; check it with h5dump"
         return Hdf5Refused(one.variable, "source-format", text)
 
 
@@ -167,7 +168,9 @@ def _index(stored: list[Any], grid: tuple[int, ...], facts: Facts) -> ChunkIndex
 def _index_later(place: Place, stamp: Stamp, inner: str, grid: tuple[int, ...], facts: Facts) -> ChunkIndex:
     with opened(place, "raw", None) as again:
         if again.stamp != stamp:
-            raise SourceChanged(f"{place.url} is not the file that was imported; its stamp changed; import it again")
+            raise SourceChanged(
+                f"{shown(place.url)} is not the file that was imported; its stamp changed; import it again"
+            )
         return _index(chunks.stored(h5o.open(again.fid, inner.encode())), grid, facts)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from h5py import h5d, h5s
 
+from lazyzarr.access.url import shown
 from lazyzarr.errors import SourceMissing, UnsupportedFeature
 from lazyzarr.formats.hdf5_file import File, opened
 from lazyzarr.formats.hdf5_links import MAX_HOPS, resolve
@@ -78,7 +79,7 @@ def virtual_source(file: File, plist: Any) -> tuple[tuple[Hdf5Mapping, ...], tup
             continue
         for source, view, axes in pairs(one.source, one.view):
             found.append(Hdf5Mapping(one.url, one.dataset, tuple(source), tuple(view), axes))
-    missing = dict.fromkeys(f"{url}#{dataset}" for (url, dataset), extent in extents.items() if extent is None)
+    missing = dict.fromkeys(f"{shown(url)}#{dataset}" for (url, dataset), extent in extents.items() if extent is None)
     return tuple(found), tuple(missing)
 
 
@@ -101,7 +102,7 @@ def _mappings(file: File, plist: Any, extents: Extents) -> list[_Mapping]:
         source = _selected(space, extent)
         if growing is not None:
             source, view = _grown(source, view, extent)
-        _inside(source, extent, f"{dataset} of {url}")
+        _inside(source, extent, f"{dataset} of {shown(url)}")
         found.append(_Mapping(url, dataset, source, view))
     return found
 
@@ -170,7 +171,7 @@ def _numbered(
         box = [*view]
         box[growing] = Axis(part.start + block * part.stride, 1, 1, part.block)
         source = _selected(space, extent)
-        _inside(source, extent, f"{name} of {url}")
+        _inside(source, extent, f"{name} of {shown(url)}")
         found.append(_Mapping(url, name, source, box))
     return found
 
@@ -188,7 +189,7 @@ def _extent(file: File, place: Place, dataset: str) -> tuple[int, ...] | None:
     step = (place.url, dataset)
     if step in file.trail or len(file.trail) >= MAX_HOPS:
         raise UnsupportedFeature(
-            f"the virtual dataset leads back to {dataset} of {place.url}; a cycle has no cells; write the mapping anew",
+            f"the virtual dataset leads back to {dataset} of {shown(place.url)}; a cycle has no cells; write the mapping anew",
             reason="source-unsupported",
         )
     with ExitStack() as stack:
@@ -199,7 +200,7 @@ def _extent(file: File, place: Place, dataset: str) -> tuple[int, ...] | None:
             return None
         if not isinstance(obj, h5d.DatasetID):
             raise UnsupportedFeature(
-                f"the virtual dataset maps {dataset} of {place.url}, which is no dataset of that file; name the dataset itself",
+                f"the virtual dataset maps {dataset} of {shown(place.url)}, which is no dataset of that file; name the dataset itself",
                 reason="source-unsupported",
             )
         plist = obj.get_create_plist()

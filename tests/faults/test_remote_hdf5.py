@@ -119,9 +119,13 @@ def test_names_without_an_ending_and_with_a_signature(serve: Callable[[], str], 
     server.objects["/plain/name"] = server.objects["/d/x.nc"]
     for place in (f"{server.url}/plain/name", f"{server.url}/plain/name?signature=1%2F2", f"{root}/x.nc?signature=12"):
         check(lambda *variable, place=place, **how: lz.open(place, *variable, **how))
-    with pytest.raises(lz.LazyZarrError) as caught:
-        lz.open(f"{root}/other.nc?signature=12")
-    assert "signature" not in str(caught.value)
+    server.objects["/d/cut.nc"] = server.objects["/d/x.nc"][:9000]
+    server.objects["/d/text.nc"] = b"text"
+    wrong = {"other.nc": None, "cut.nc": None, "text.nc": None, "x.nc": "nothing"}
+    for name, variable in {**wrong, "x.nc ": "deep"}.items():
+        with pytest.raises(lz.LazyZarrError) as caught:
+            lz.open(f"{root}/{name.strip()}?signature=12", variable)
+        assert "signature=" not in str(caught.value)
 
 
 @pytest.mark.parametrize("libver", ["earliest", "latest", "v110"])
