@@ -44,7 +44,7 @@ def open(
         "auto": CF ``scale_factor``, ``add_offset`` and ``_FillValue`` of a file become a decode node, with the
         values and type that xarray decodes to; "raw": stored integers, attributes kept.
     allow
-        What a saved view may reference beside locations below its own parent directory.
+        What a saved view or an HDF5 file may reference beside locations below its own parent directory.
     storage_options
         ``{prefix: options}`` for remote storage; never read from a document.
     verify

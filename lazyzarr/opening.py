@@ -9,19 +9,22 @@ from __future__ import annotations
 import copy
 import importlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from lazyzarr.access.policy import grant_for
+from lazyzarr.access.ranged_file import FIRST, RangedFile
 from lazyzarr.access.session import Session
-from lazyzarr.access.url import child, from_user, shown, to_path
+from lazyzarr.access.url import child, from_user, parse, shown, to_path
 from lazyzarr.document.decode import DEFAULT_LIMITS, decode
 from lazyzarr.document.limits import Limits
 from lazyzarr.document.wire import CONVENTIONS, is_ours
 from lazyzarr.errors import ExtraMissing, SourceMissing, SourceProtocolError, ViewSchemaError
+from lazyzarr.formats.signatures import described, is_hdf5
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import GroupInfo, read_group_metadata
 from lazyzarr.group import Group
@@ -34,7 +37,9 @@ from lazyzarr.read import Reader
 from lazyzarr.view import View
 
 Packing = Literal["auto", "raw"]
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_METADATA = ("zarr.json", ".zarray", ".zgroup")
+_NAMED_LIKE_A_FILE = re.compile(r"\.(nc4?|cdf|h5|hdf5?|he5|h5ad|nxs|mat)$|\?", re.IGNORECASE)
+"""Remote locations at which a file is looked for first: a Zarr node has three places to ask at."""
 
 
 class Opening:
@@ -97,11 +102,17 @@ class Opening:
 
     def _from_url(self, url: str, variable: str | None) -> View | Group:
         self._root = url
-        found = self._zarr_node(url)
-        if found is None and self._is_file(url):
-            return self._from_file(url, variable)
+        file = _NOT_ASKED
+        if not url.startswith("file://") and _NAMED_LIKE_A_FILE.search(url):
+            file = self._file(url)
+        # Nothing can be below a location with a query string.
+        found = None if (file and file.is_hdf5) or "?" in url else self._zarr_node(url)
         if found is None:
-            raise self._nothing_at(url)
+            if file is _NOT_ASKED:
+                file = self._file(url)
+            if file is None:
+                raise self._nothing_at(url)
+            return self._from_file(file, url, variable)
         if variable is None:
             return found
         if isinstance(found, View):
@@ -172,19 +183,21 @@ class Opening:
 
     def _listed(self, url: str) -> list[str]:
         """Names of the Zarr nodes directly below a group."""
-        markers = ("zarr.json", ".zarray", ".zgroup")
         return [
             name
             for name in self.session.list_dir(url)
             if not name.startswith(".")
             and name != "zarr.json"
-            and any(self.session.exists(child(url, f"{name}/{m}")) for m in markers)
+            and any(self.session.exists(child(url, f"{name}/{m}")) for m in _METADATA)
         ]
 
     def _child(self, url: str, name: str, known: tuple[str, ...] | None) -> View | Group:
         found = self._zarr_node(child(url, name), known)
         if found is None:
-            raise self._nothing_at(child(url, name))
+            raise SourceMissing(
+                f"open of {shown(child(url, name))}; its group names it, and there is no Zarr metadata "
+                f"({', '.join(_METADATA)}); restore it, or write the metadata of the group anew"
+            )
         return found
 
     def _view(self, url: str, text: bytes) -> View | None:
@@ -202,17 +215,35 @@ class Opening:
 
     # -- files ----------------------------------------------------------------------------------------
 
-    def _is_file(self, url: str) -> bool:
-        return url.startswith("file://") and os.path.isfile(to_path(url))
+    def _file(self, url: str) -> _File | None:
+        """The file at a location; None when the location has none."""
+        if url.startswith("file://"):
+            path = to_path(url)
+            if not os.path.isfile(path):
+                return None
+            with open(path, "rb") as opened:
 
-    def _from_file(self, url: str, variable: str | None) -> View | Group:
-        path = to_path(url)
-        if not _is_hdf5(path):
-            with open(path, "rb") as file:
-                start = file.read(8)
+                def read(size: int, offset: int) -> bytes:
+                    return os.pread(opened.fileno(), size, offset)
+
+                return _File(path, read(8, 0), is_hdf5(read, os.fstat(opened.fileno()).st_size))
+        if not parse(url, trusted=True).path.strip("/"):
+            return None  # a bucket or a host, which is no object
+        # What the file names is read as what a document names: within the grant, and not redirected.
+        beside = self.session.add_grant(grant_for(url, self.allow))
+        file = RangedFile(self.session, url, beside=beside)
+        try:
+            start = bytes(file.read_at(8, 0))
+        except SourceMissing:
+            return None
+        return _File(file, start, is_hdf5(file.read_at, min(file.stamp.size or 0, FIRST)))
+
+    def _from_file(self, file: _File, url: str, variable: str | None) -> View | Group:
+        if not file.is_hdf5:
             raise SourceProtocolError(
-                f"open of {shown(url)}; it begins with {start!r}, which is no format known here; "
-                "Zarr arrays, saved views and HDF5/NetCDF-4 files can be opened",
+                f"open of {shown(url)}; {described(file.start)}, and has no HDF5 signature; "
+                "Zarr arrays, groups, saved views and HDF5/NetCDF-4 files can be opened; name one of these, or copy "
+                "the data into one",
                 reason="source-format",
             )
         try:
@@ -223,12 +254,40 @@ class Opening:
             raise ExtraMissing(
                 f'open of the HDF5 file {shown(url)}; the package {error.name} is not installed; run pip install "lazyzarr[hdf5]"'
             ) from error
-        return views.open_hdf5(path, url, variable, packing=self.packing, missing=self.missing, reader=self.reader)
+        return views.open_hdf5(
+            file.where,
+            url,
+            variable,
+            packing=self.packing,
+            missing=self.missing,
+            reader=self.reader,
+            allow=grant_for(url, self.allow).permits,
+        )
 
     def _nothing_at(self, url: str) -> SourceMissing:
-        return SourceMissing(
-            f"open of {shown(url)}; there is no Zarr array, group or saved view, and no file; check the path"
-        )
+        if not url.startswith("file://"):
+            what = f"the storage has no object there, and no Zarr metadata ({', '.join(_METADATA)}) below it"
+            return SourceMissing(f"open of {shown(url)}; {what}; check the location")
+        path = to_path(url)
+        if os.path.isdir(path):
+            what = f"it is a directory without Zarr metadata ({', '.join(_METADATA)}); name a node or a file inside it"
+        elif os.path.lexists(path):
+            what = "it is no regular file, and no link that leads to one or to a directory; name a file"
+        else:
+            what = "there is nothing of that name; check the path"
+        return SourceMissing(f"open of {shown(url)}; {what}")
+
+
+class _File(NamedTuple):
+    """An object that is no Zarr node."""
+
+    where: str | RangedFile
+    """Path of a local file, or the remote file."""
+    start: bytes
+    is_hdf5: bool
+
+
+_NOT_ASKED = _File("", b"", False)
 
 
 @lru_cache(maxsize=256)
@@ -260,16 +319,3 @@ def _member(group: Group, variable: str, url: str) -> View | Group:
         raise SourceMissing(
             f"open of variable {variable!r} of {shown(url)}; {error.args[0]}; name one of them"
         ) from None
-
-
-def _is_hdf5(path: str) -> bool:
-    """Whether the HDF5 signature is at byte 0, 512, 1024, 2048, ... (a user block may come before it)."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        at = 0
-        while at + len(_HDF5_MAGIC) <= size:
-            file.seek(at)
-            if file.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC:
-                return True
-            at = max(512, at * 2)
-    return False
