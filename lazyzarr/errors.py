@@ -80,6 +80,10 @@ REASONS: Mapping[str, str] = {
 """Reason code -> what it says. Closed: a new code is a change of the specification."""
 
 
+LONGEST_MESSAGE = 1 << 14
+"""Characters of a message; what a document holds is quoted no further."""
+
+
 class LazyZarrError(Exception):
     """Root of all errors raised on purpose.
 
@@ -96,7 +100,7 @@ class LazyZarrError(Exception):
     default_reason = "document-member"
 
     def __init__(self, message: str, *, reason: str | None = None, where: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]} ...")
         self.reason = reason or self.default_reason
         self.where = where
         if self.reason not in REASONS:

@@ -19,7 +19,7 @@ from lazyzarr.access.session import Session
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.document.columns import Bounds, ChunkCache, LazyColumn
 from lazyzarr.document.features import check_listed, features_of, knows
-from lazyzarr.document.limits import Limits, check_costs, check_rank
+from lazyzarr.document.limits import Limits, check_costs, check_shapes
 from lazyzarr.document.locations import Resolver, document_url
 from lazyzarr.document.tables import TableReader
 from lazyzarr.document.wire import PREFIX, WireArray, WireGraph, WireSchema, parse_node
@@ -98,14 +98,14 @@ def decode(text: bytes, *, url: str, session: Session, limits: Limits = DEFAULT_
     """
     node = parse_node(text, limits, knows=knows)
     document = node.document
+    _check_parts(document.graph, limits)
     names: dict[str, str] = {}
     try:
         graph = _graph(document.graph, _reader(url, session, limits, grant), names)
         check_costs(graph, limits)
         check_listed(features_of(graph.nodes, graph.layouts), document.requires, f"{PREFIX}.requires")
         _check_chains(graph)
-        schemas = validate(graph)
-        check_rank([schema.shape for schema in schemas], limits)
+        schemas = validate(graph, lambda found: check_shapes(graph, [schema.shape for schema in found], limits))
         _check_declared(document.schema, schemas[-1])
         _set_bounds(graph, schemas, names)
         return OpenedView(
@@ -121,6 +121,19 @@ def decode(text: bytes, *, url: str, session: Session, limits: Limits = DEFAULT_
     except LazyZarrError as error:
         error.where = _path(error.where, names)
         raise
+
+
+def _check_parts(wire: WireGraph, limits: Limits) -> None:
+    """What is made one by one while the graph is made: locations, columns, cells."""
+    arrays = sum(1 + len(array.places) for array in wire.arrays)
+    columns = [column for table in wire.tables.values() for column in table.columns.values()]
+    cells = sum(len(column.data or ()) for column in columns)
+    for which, value, member in (
+        ("arrays", arrays, "arrays"),
+        ("columns", len(columns), "tables"),
+        ("inline_cells", cells, "tables"),
+    ):
+        limits.check(which, value, where=f"{PREFIX}.graph.{member}")
 
 
 def _path(where: str | None, names: Mapping[str, str]) -> str:
@@ -188,6 +201,9 @@ def _location(text: str, reader: TableReader, where: str) -> str:
 
 def _renamed(node: Node, names: Mapping[str, str]) -> Node:
     """The node with tables by the names they have in memory; names that are not there stay, and are refused later."""
+    kind = type(node)
+    if kind is not Take and kind is not Tiles:
+        return node
     if isinstance(node, Take):
         return msgspec.structs.replace(node, indices=names.get(node.indices, node.indices))
     if isinstance(node, Tiles):
@@ -253,9 +269,7 @@ def _grid(grid: NamedConfig | None, rank: int) -> tuple[int, ...] | None:
 
 def _set_bounds(graph: Graph, schemas: tuple[Schema, ...], names: Mapping[str, str]) -> None:
     """Rows that are read later have to fit the graph as well; the tightest bounds of all uses hold."""
-    for table, name, lowest, stop in row_bounds(graph, schemas):
+    for (table, name), stop in row_bounds(graph, schemas).items():
         column = graph.tables[table][name]
         if isinstance(column, LazyColumn):
-            held = column.bounds
-            stop = stop if held is None else min(stop, held.stop)
-            column.bounds = Bounds(lowest, stop, _path(f"tables.{table}.{name}", names))
+            column.bounds = Bounds(0, stop, _path(f"tables.{table}.{name}", names))

@@ -18,7 +18,7 @@ import numpy as np
 from msgspec import Struct
 
 from lazyzarr.document.features import features_of
-from lazyzarr.document.limits import Limits, check_costs, check_rank
+from lazyzarr.document.limits import Limits, check_costs, check_shapes
 from lazyzarr.document.locations import document_url, stored
 from lazyzarr.document.plain_array import Content
 from lazyzarr.document.tables import (
@@ -115,8 +115,7 @@ def encode(
     limits = limits or Limits()
     _check_kept(graph, limits)
     check_costs(graph, limits)
-    schema = validate(graph)[-1]
-    check_rank([schema.shape], limits)
+    schema = validate(graph, lambda schemas: check_shapes(graph, [schema.shape for schema in schemas], limits))[-1]
     if dims is not None and len(dims) != len(schema.shape):
         raise SaveUnsupported(
             f"save: {len(dims)} dimension names for a view of rank {len(schema.shape)}; name each axis"

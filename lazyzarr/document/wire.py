@@ -68,7 +68,7 @@ class WireTable(_Strict, frozen=True):
     """The child arrays are ``tables/<folder>/<column>`` of the view's group."""
 
 
-class WireArray(_Strict, frozen=True):
+class WireArray(_Strict, frozen=True, gc=False):
     """A stored array, as `lazyzarr.ir.layout.StoredArray` without what belongs to a reader."""
 
     layout: Natural

@@ -64,7 +64,7 @@ def text_of(value: Struct) -> bytes:
     return msgspec.json.encode((value.__struct_config__.tag, msgspec.structs.astuple(value)), order="deterministic")
 
 
-class Stamp(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Stamp(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """What identified an object when it was parsed; compared with every response.
 
     For an array kept as one object per chunk the stamp is that of its metadata document.
@@ -82,14 +82,14 @@ class Stamp(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
     """``sha256:<hex>`` of the content; kept for metadata documents only."""
 
 
-class Place(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Place(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A further object that holds chunks of an array (HDF5 external storage)."""
 
     location: str
     stamp: Stamp | None = None
 
 
-class StoredArray(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class StoredArray(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """One stored array: a shape, a layout and where its chunks are.
 
     Chunks are in one of three places: below ``location`` under chunk keys (neither ``refs`` nor ``values``),

@@ -11,7 +11,8 @@ limits, which are the reader's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -25,11 +26,15 @@ from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import from_json, to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
-from lazyzarr.ir.nodes import Decode, Index, Node, Overlay, Recode, Source, Take, Tiles, inputs_of
+from lazyzarr.ir.nodes import Decode, Index, Node, Overlay, Recode, Source, Take, Tiles, inputs_of, of_kind
+from lazyzarr.ir.placing import combs_of, in_memory, tile_combs, tiles_rank
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.ir.tables import Table
 
 _MOST_SHOWN = 20
+_NAMING = frozenset((Source, Recode, Tiles, Take))
+"""Node kinds that name something beside nodes."""
+_NOTHING_NAMED = (None, None, (), ())
 _UNSUPPORTED = ("codec-unknown",)
 CHUNK_KEYS = ("default", "v2")
 """Chunk key encodings that are known."""
@@ -52,13 +57,15 @@ class Problem(NamedTuple):
     text: str
 
 
-def validate(graph: Graph) -> tuple[Schema, ...]:
+def validate(graph: Graph, weigh: Callable[[tuple[Schema, ...]], None] | None = None) -> tuple[Schema, ...]:
     """Schemas of all nodes of a graph that keeps every invariant.
 
     Parameters
     ----------
     graph
         Any graph, as a document or a program gave it.
+    weigh
+        Called with the schemas, before what may cost more than reading them; it may refuse.
 
     Raises
     ------
@@ -75,31 +82,38 @@ def validate(graph: Graph) -> tuple[Schema, ...]:
     _raise([*_structure(graph), *_layouts(graph)])
     _raise([*_arrays(graph), *_tables(graph), *_nodes(graph)])
     schemas = infer(graph)
+    if weigh is not None:
+        weigh(schemas)
     _raise([*_fit(graph, schemas)])
     return schemas
 
 
-def row_bounds(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[tuple[str, str, int, int]]:
-    """What values the rows of each table may have: (table, column, lowest, highest + 1)."""
-    for position, node in enumerate(graph.nodes):
-        if isinstance(node, Take):
-            yield node.indices, "indices", 0, schemas[node.input].shape[node.axis]
-        elif isinstance(node, Tiles):
-            table = graph.tables[node.table]
-            yield node.table, "layout", 0, len(node.layouts)
-            yield node.table, "origin", 0, 1 + max(schemas[position].shape, default=0)
-            yield node.table, "shape", 0, 1 + max(schemas[position].shape, default=0)
-            for name in TEXT_COLUMNS:
-                if name in table:
-                    yield node.table, f"{name}_end", 0, table[name].shape[0] + 1
-            if node.refs is not None:
-                yield node.table, "refs_first", 0, graph.tables[node.refs].rows + 1
+def row_bounds(graph: Graph, schemas: tuple[Schema, ...]) -> dict[tuple[str, str], int]:
+    """The numbers below which the values of (table, column) are, none being below 0: the least of all uses."""
+    below: dict[tuple[str, str], int] = {}
+
+    def bound(table: str, column: str, stop: int) -> None:
+        below[table, column] = min(stop, below.get((table, column), stop))
+
+    for _, node in of_kind(graph.nodes, Take):
+        bound(node.indices, "indices", schemas[node.input].shape[node.axis])
+    for _, node in of_kind(graph.nodes, Tiles):
+        bound(node.table, "layout", len(node.layouts))
+        bound(node.table, "origin", 1 + max(node.shape, default=0))
+        if node.refs is not None:
+            bound(node.table, "refs_first", graph.tables[node.refs].rows + 1)
+    for name in [name for name, column in below if column == "origin"]:
+        below[name, "shape"] = below[name, "origin"]
+        for text in TEXT_COLUMNS:
+            if text in graph.tables[name]:
+                bound(name, f"{text}_end", graph.tables[name][text].shape[0] + 1)
     for array in graph.arrays:
         if array.refs is not None:
             table = graph.tables[array.refs]
             for name, stop in (("state", 2), ("layout", len(array.variants) + 1), ("place", len(array.places) + 1)):
                 if name in table:
-                    yield array.refs, name, 0, stop
+                    bound(array.refs, name, stop)
+    return below
 
 
 def _raise(problems: list[Problem]) -> None:
@@ -129,25 +143,31 @@ def _structure(graph: Graph) -> Iterator[Problem]:
     used = bytearray(len(graph.nodes))
     used[-1] = 1
     seen: dict[bytes, int] = {}
+    encode = msgspec.json.Encoder(order="deterministic").encode
     for position, node in enumerate(graph.nodes):
-        where = f"nodes[{position}]"
         for input in inputs_of(node):
             if not 0 <= input < position:
-                yield Problem("graph-order", where, f"input {input} is not before node {position}; inputs come first")
+                text = f"input {input} is not before node {position}; inputs come first"
+                yield Problem("graph-order", f"nodes[{position}]", text)
             else:
                 used[input] = 1
-        first = seen.setdefault(msgspec.json.encode(node, order="deterministic"), position)
+        first = seen.setdefault(encode(node), position)
         if first != position:
-            yield Problem("graph-duplicate", where, f"the node equals node {first}; name that one twice instead")
+            text = f"the node equals node {first}; name that one twice instead"
+            yield Problem("graph-duplicate", f"nodes[{position}]", text)
+        if type(node) not in _NAMING:
+            continue
         for member, index, length in _named_positions(node, graph):
             if not 0 <= index < length:
-                yield Problem("graph-reference", f"{where}.{member}", f"{member} {index} is not there")
+                yield Problem("graph-reference", f"nodes[{position}].{member}", f"{member} {index} is not there")
         for member, name in _named_tables(node):
             if name not in graph.tables:
-                yield Problem("graph-reference", f"{where}.{member}", f"table {name!r} is not there")
+                yield Problem("graph-reference", f"nodes[{position}].{member}", f"table {name!r} is not there")
     for position in np.flatnonzero(np.frombuffer(used, np.uint8) == 0).tolist():
         yield Problem("graph-unreachable", f"nodes[{position}]", "no node on the way to the view uses this one")
     for position, array in enumerate(graph.arrays):
+        if 0 <= array.layout < len(graph.layouts) and _is_plain(array):
+            continue
         where = f"arrays[{position}]"
         for index in (array.layout, *array.variants):
             if not 0 <= index < len(graph.layouts):
@@ -206,8 +226,10 @@ def _caught(where: str, layout: Layout) -> Iterator[Problem]:
 
 def _arrays(graph: Graph) -> Iterator[Problem]:
     for position, array in enumerate(graph.arrays):
-        where = f"arrays[{position}]"
         layout = graph.layouts[array.layout]
+        if _is_plain(array) and len(layout.chunk_shape) == len(array.shape) and min(array.shape, default=0) >= 0:
+            continue  # nearly all of very many
+        where = f"arrays[{position}]"
         if any(length < 0 for length in array.shape):
             yield Problem("graph-shape", f"{where}.shape", "the array has a negative length")
             continue
@@ -228,6 +250,11 @@ def _arrays(graph: Graph) -> Iterator[Problem]:
             yield from _refs(array, graph.tables[array.refs], chunk_count(array.shape, layout.chunk_shape), where)
         elif array.variants or array.places:
             yield Problem("document-member", where, "variants and places have no meaning without refs")
+
+
+def _is_plain(array: StoredArray) -> bool:
+    """Whether all that the array names is a location and a layout."""
+    return array.location is not None and (array.refs, array.values, array.variants, array.places) == _NOTHING_NAMED
 
 
 def _alike(left: Layout, right: Layout) -> bool:
@@ -261,14 +288,22 @@ def _refs(array: StoredArray, table: Table, chunks: int, where: str) -> Iterator
 def _tables(graph: Graph) -> Iterator[Problem]:
     """Columns of each table against what the table is used for."""
     reference = {array.refs for array in graph.arrays if array.refs is not None}
-    reference |= {node.refs for node in graph.nodes if isinstance(node, Tiles) and node.refs is not None}
+    reference |= {node.refs for _, node in of_kind(graph.nodes, Tiles) if node.refs is not None}
     for name in sorted(reference):
         yield from _columns(graph.tables[name], REF_COLUMNS, ("offset", "length"), f"tables.{name}")
-    for node in graph.nodes:
-        if isinstance(node, Take):
-            yield from _columns(graph.tables[node.indices], {"indices": "i8"}, ("indices",), f"tables.{node.indices}")
-        elif isinstance(node, Tiles):
+    for name in dict.fromkeys(node.indices for _, node in of_kind(graph.nodes, Take)):
+        yield from _columns(graph.tables[name], {"indices": "i8"}, ("indices",), f"tables.{name}")
+    seen: set[tuple[object, ...]] = set()
+    for _, node in of_kind(graph.nodes, Tiles):
+        use = (node.table, len(node.shape), node.new_axis, node.refs is None)
+        if use not in seen:
+            seen.add(use)
             yield from _tile_table(graph, node)
+        for index in node.layouts:
+            layout = graph.layouts[index]
+            if layout.data_type != node.data_type or len(layout.chunk_shape) != tiles_rank(node):
+                text = f"layout {index} has another type or rank than the tiles"
+                yield Problem("graph-type", f"tables.{node.table}", text)
 
 
 def _columns(table: Table, known: dict[str, str], required: tuple[str, ...], where: str) -> Iterator[Problem]:
@@ -292,10 +327,9 @@ def _columns(table: Table, known: dict[str, str], required: tuple[str, ...], whe
 def _tile_table(graph: Graph, node: Tiles) -> Iterator[Problem]:
     table, where = graph.tables[node.table], f"tables.{node.table}"
     rank = len(node.shape)
-    inner = rank - (node.new_axis is not None)
     if node.new_axis is not None and not 0 <= node.new_axis < rank:
         yield Problem("graph-shape", where, f"new axis {node.new_axis} is outside the rank {rank}")
-    wide = {"origin": rank, "shape": inner}
+    wide = {"origin": rank, "shape": tiles_rank(node)}
     texts = [name for name in TEXT_COLUMNS if name in table or f"{name}_end" in table]
     numbers = {**_TILE_NUMBERS, **{f"{name}_end": "i8" for name in texts}}
     blobs = {"url", *texts}
@@ -310,56 +344,54 @@ def _tile_table(graph: Graph, node: Tiles) -> Iterator[Problem]:
     for name in sorted(blobs):
         if name not in table or table[name].dtype != np.dtype("u1") or len(table[name].shape) != 1:
             yield Problem("table-invalid", f"{where}.{name}", "the text column is not uint8 of rank 1")
-    for index in node.layouts:
-        layout = graph.layouts[index]
-        if layout.data_type != node.data_type or len(layout.chunk_shape) != inner:
-            yield Problem("graph-type", where, f"layout {index} has another type or rank than the tiles")
 
 
 def _nodes(graph: Graph) -> Iterator[Problem]:
     """I4, and what inference takes for granted."""
-    for position, node in enumerate(graph.nodes):
+    for position, node in of_kind(graph.nodes, Index):
+        for axis, key in enumerate(node.axes):
+            if isinstance(key, Span) and not is_canonical(key):
+                where = f"nodes[{position}].axes[{axis}]"
+                yield Problem("graph-canonical", where, f"{key} is not in its one spelling")
+    for position, node in of_kind(graph.nodes, Recode):
         where = f"nodes[{position}]"
-        if isinstance(node, Index):
-            for axis, key in enumerate(node.axes):
-                if isinstance(key, Span) and not is_canonical(key):
-                    yield Problem("graph-canonical", f"{where}.axes[{axis}]", f"{key} is not in its one spelling")
-        elif isinstance(node, Recode):
-            below = graph.nodes[node.input]
-            if not isinstance(below, Source | Tiles):
-                yield Problem("graph-type", where, "a recode is right above a source or tiles; this one is not")
-                continue
-            chosen = (graph.arrays[below.array].layout,) if isinstance(below, Source) else below.layouts
-            shape = graph.layouts[node.layout].chunk_shape
-            if any(graph.layouts[index].chunk_shape != shape for index in chosen):
-                yield Problem("graph-shape", where, "the chunk shape of a recode is not that of the source")
-        elif isinstance(node, Decode):
-            if not node.codecs:
-                yield Problem("codec-invalid", f"{where}.codecs", "a decode has at least one codec; this one has none")
-            for number, codec in enumerate(node.codecs):
-                if codec.name not in VALUE_CODECS:
-                    text = f"codec {codec.name!r} is not value-wise; a decode has no other"
-                    yield Problem("codec-invalid", f"{where}.codecs[{number}]", text)
+        below = graph.nodes[node.input]
+        if not isinstance(below, Source | Tiles):
+            yield Problem("graph-type", where, "a recode is right above a source or tiles; this one is not")
+            continue
+        chosen = (graph.arrays[below.array].layout,) if isinstance(below, Source) else below.layouts
+        shape = graph.layouts[node.layout].chunk_shape
+        if any(graph.layouts[index].chunk_shape != shape for index in chosen):
+            yield Problem("graph-shape", where, "the chunk shape of a recode is not that of the source")
+    for position, node in of_kind(graph.nodes, Decode):
+        where = f"nodes[{position}].codecs"
+        if not node.codecs:
+            yield Problem("codec-invalid", where, "a decode has at least one codec; this one has none")
+        for number, codec in enumerate(node.codecs):
+            if codec.name not in VALUE_CODECS:
+                text = f"codec {codec.name[:64]!r} is not value-wise; a decode has no other"
+                yield Problem("codec-invalid", f"{where}[{number}]", text)
 
 
 def _fit(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[Problem]:
     """What needs the schemas: types that decodes take, boxes that are disjoint, rows in memory."""
-    for position, node in enumerate(graph.nodes):
-        where = f"nodes[{position}]"
-        if isinstance(node, Decode):
-            yield from _decoded_type(node.codecs[-1], schemas[node.input], where)
-        elif isinstance(node, Overlay) and node.overlap == "error":
-            size = (len(node.inputs), len(node.shape))
-            counts = [schemas[k].shape for k in node.inputs]
-            steps = node.steps or ((1,) * size[1],) * size[0]
-            starts, lengths, paces = (np.array(rows, np.int64).reshape(size) for rows in (node.origins, counts, steps))
-            yield from _disjoint(starts, lengths, paces, where)
-        elif isinstance(node, Tiles) and _in_memory(graph.tables[node.table]):
-            yield from _tile_rows(graph, node, where)
-    for name, column, low, stop in row_bounds(graph, schemas):
+    for position, node in of_kind(graph.nodes, Decode):
+        yield from _decoded_type(node.codecs[-1], schemas[node.input], f"nodes[{position}]")
+    for position, node in of_kind(graph.nodes, Overlay):
+        if node.overlap == "error" and len(node.inputs) > 1:
+            yield from _disjoint(*combs_of(node, [schemas[k].shape for k in node.inputs]), f"nodes[{position}]")
+    reach: dict[tuple[str, int | None], list[int]] = {}
+    for position, node in of_kind(graph.nodes, Tiles):
+        if in_memory(graph.tables[node.table]):
+            use = node.table, node.new_axis
+            if use not in reach:
+                reach[use] = yield from _tile_rows(graph, node, f"nodes[{position}]")
+            if any(map(operator.gt, reach[use], node.shape)):
+                yield Problem("graph-shape", f"nodes[{position}]", "a tile reaches outside the view")
+    for (name, column), stop in row_bounds(graph, schemas).items():
         values = graph.tables[name][column]
-        if isinstance(values, np.ndarray) and values.size and not low <= values.min() <= values.max() < stop:
-            yield Problem("table-invalid", f"tables.{name}.{column}", f"a value is outside {low}..{stop - 1}")
+        if isinstance(values, np.ndarray) and values.size and not 0 <= values.min() <= values.max() < stop:
+            yield Problem("table-invalid", f"tables.{name}.{column}", f"a value is outside 0..{stop - 1}")
 
 
 def _decoded_type(codec: NamedConfig, input: Schema, where: str) -> Iterator[Problem]:
@@ -376,35 +408,26 @@ def _decoded_type(codec: NamedConfig, input: Schema, where: str) -> Iterator[Pro
         yield Problem("graph-type", where, f"the decode takes {stored}, its input is {input.data_type}")
 
 
-def _in_memory(table: Table) -> bool:
-    return all(isinstance(column, np.ndarray) for column in table.columns.values())
-
-
-def _tile_rows(graph: Graph, node: Tiles, where: str) -> Iterator[Problem]:
+def _tile_rows(graph: Graph, node: Tiles, where: str) -> Generator[Problem, None, list[int]]:
+    """Problems of the rows of a table in memory, whatever view they are part of; how far they reach on each axis."""
     table = graph.tables[node.table]
-    origin, shape = np.asarray(table["origin"]), np.asarray(table["shape"])
-    if node.new_axis is not None:
-        shape = np.insert(shape, node.new_axis, 1, axis=1)
-    limit = np.array(node.shape, np.int64)
-    # Compared by subtraction: a sum of two int64 may wrap.
-    if (shape < 0).any() or (origin < 0).any() or (shape > limit - np.minimum(origin, limit)).any():
+    origin, shape, _ = tile_combs(graph, node)
+    if (shape < 0).any() or (origin < 0).any():
         yield Problem("graph-shape", where, "a tile reaches outside the view")
-        return
+        return []
     order = np.lexsort(origin.T[::-1]) if origin.shape[1] else np.arange(len(origin))
     if (np.diff(order) < 0).any():
         yield Problem("graph-canonical", where, "the tiles are not sorted by origin")
     for name in TEXT_COLUMNS:
         if name in table and (np.diff(np.asarray(table[f"{name}_end"])) < 0).any():
             yield Problem("table-invalid", f"tables.{node.table}.{name}_end", "the ends of a text column fall")
-    yield from _disjoint(origin, shape, np.ones_like(origin), where)
+    ends = origin.astype(np.uint64) + shape.astype(np.uint64)  # a sum of two int64 may wrap
+    if (ends < 2**63).all():
+        yield from _disjoint(origin, shape, np.ones_like(origin), where)
+    return ends.max(axis=0, initial=0).tolist()
 
 
 def _disjoint(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray, where: str) -> Iterator[Problem]:
-    """Combs that all have one step per axis are boxes of (residue, quotient); that is decided without pairs."""
-    if len(steps) and (steps == steps[0]).all():
-        starts = np.concatenate([starts % steps, starts // steps], axis=1)
-        counts = np.concatenate([np.ones_like(counts), counts], axis=1)
-        steps = np.ones_like(starts)
     pair = any_overlap(starts, counts, steps)
     if pair is not None:
         yield Problem("overlap", where, f"boxes {pair[0]} and {pair[1]} overlap; the view was declared without overlap")
