@@ -79,6 +79,10 @@ class Limits(Struct, frozen=True, kw_only=True):
         ------
         ViewLimitError
             Naming the limit, the value and how to raise it.
+
+        Examples
+        --------
+        >>> Limits(nodes=10).check("nodes", 10)
         """
         limit: int = getattr(self, which)
         if value > limit:
