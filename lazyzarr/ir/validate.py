@@ -354,7 +354,7 @@ def _fit(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[Problem]:
             steps = node.steps or ((1,) * size[1],) * size[0]
             starts, lengths, paces = (np.array(rows, np.int64).reshape(size) for rows in (node.origins, counts, steps))
             yield from _disjoint(starts, lengths, paces, where)
-        elif isinstance(node, Tiles) and _in_memory(graph.tables[node.table]):
+        elif isinstance(node, Tiles) and graph.tables[node.table].in_memory:
             yield from _tile_rows(graph, node, where)
     for name, column, low, stop in row_bounds(graph, schemas):
         values = graph.tables[name][column]
@@ -374,10 +374,6 @@ def _decoded_type(codec: NamedConfig, input: Schema, where: str) -> Iterator[Pro
         return
     if stored != to_numpy(input.data_type):
         yield Problem("graph-type", where, f"the decode takes {stored}, its input is {input.data_type}")
-
-
-def _in_memory(table: Table) -> bool:
-    return all(isinstance(column, np.ndarray) for column in table.columns.values())
 
 
 def _tile_rows(graph: Graph, node: Tiles, where: str) -> Iterator[Problem]:
@@ -400,11 +396,6 @@ def _tile_rows(graph: Graph, node: Tiles, where: str) -> Iterator[Problem]:
 
 
 def _disjoint(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray, where: str) -> Iterator[Problem]:
-    """Combs that all have one step per axis are boxes of (residue, quotient); that is decided without pairs."""
-    if len(steps) and (steps == steps[0]).all():
-        starts = np.concatenate([starts % steps, starts // steps], axis=1)
-        counts = np.concatenate([np.ones_like(counts), counts], axis=1)
-        steps = np.ones_like(starts)
     pair = any_overlap(starts, counts, steps)
     if pair is not None:
         yield Problem("overlap", where, f"boxes {pair[0]} and {pair[1]} overlap; the view was declared without overlap")
