@@ -240,7 +240,19 @@ def pad(view: View, width: Any, *, value: Any = None) -> View:
 
 
 def broadcast_to(view: View, shape: Sequence[int] | int) -> View:
-    """See `View.broadcast_to`."""
+    """Repeat a view to a shape, as ``np.broadcast_to``; no cell is stored twice.
+
+    Raises
+    ------
+    ShapeError
+        When NumPy could not broadcast.
+
+    Examples
+    --------
+    >>> import lazyzarr as lz
+    >>> broadcast_to(lz.full(2, 1, dtype="int8"), (3, 2)).shape
+    (3, 2)
+    """
     return view.broadcast_to(shape)
 
 

@@ -35,6 +35,7 @@ class Group(Mapping[str, "View | Group"]):
         self._openers = dict(members)
         self._open: dict[str, View | Group] = {}
         self.attrs = dict(attrs or {})
+        """Attributes of the group."""
         self._place = place
 
     def __getitem__(self, name: str) -> View | Group:

@@ -38,6 +38,22 @@ def source(
 def full(shape: Sequence[int] | int, value: Any, *, dtype: Any = None) -> View:
     """A constant view, as ``np.full``; it is stored as its value.
 
+    Parameters
+    ----------
+    shape
+        Cells along each axis, or of the one axis.
+    value
+        What every cell reads as.
+    dtype
+        By default the type NumPy gives to the value.
+
+    Raises
+    ------
+    ShapeError
+        For a negative length.
+    CastError
+        When the value is none of the type.
+
     Examples
     --------
     >>> full((2, 2), 3, dtype="uint8").read().tolist()

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lazyzarr"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
+    ("reasons",),
     ("errors",),
     ("algebra",),
     ("ir",),
@@ -25,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("interpret", "optimize", "lower"),
     ("read", "formats", "document", "display"),
     (
-        *("casting", "combine", "group", "hdf5_views", "numpy_protocol", "opening", "saving", "stages"),
+        *("casting", "combine", "described", "group", "hdf5_views", "numpy_protocol", "opening", "saving", "stages"),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
     ),
     ("cli", "demo"),

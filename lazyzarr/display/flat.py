@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from typing import cast
 
-import numpy as np
-
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.nodes import Overlay, Source, Take, Tiles, inputs_of
 from lazyzarr.lower.flatness import Flatness, flatness
@@ -56,14 +54,14 @@ def is_small(graph: Graph) -> bool:
             array = graph.arrays[node.array]
             chunks += _chunks(array.shape, graph.layouts[array.layout].chunk_shape)
         elif isinstance(node, Tiles):
-            if not _in_memory(graph, node.table):
+            if not graph.tables[node.table].in_memory:
                 return False
             rows = graph.tables[node.table].rows
             links += rows
             chunk_shapes = (graph.layouts[k].chunk_shape for k in node.layouts)
             chunks += rows + max(_chunks(node.shape, _fitted(shape, node)) for shape in chunk_shapes)
         elif isinstance(node, Take):
-            if not _in_memory(graph, node.indices):
+            if not graph.tables[node.indices].in_memory:
                 return False
             chunks += graph.tables[node.indices].rows
         elif isinstance(node, Overlay) and len(node.inputs) > MOST_OVERLAID:
@@ -81,7 +79,3 @@ def _fitted(chunk_shape: tuple[int, ...], node: Tiles) -> tuple[int, ...]:
     if node.new_axis is None:
         return chunk_shape
     return (*chunk_shape[: node.new_axis], 1, *chunk_shape[node.new_axis :])
-
-
-def _in_memory(graph: Graph, table: str) -> bool:
-    return all(isinstance(column, np.ndarray) for column in graph.tables[table].columns.values())

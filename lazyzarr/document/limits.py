@@ -36,7 +36,7 @@ from lazyzarr.ir.nodes import (
     inputs_of,
     of_kind,
 )
-from lazyzarr.ir.placing import combs_of, in_memory, tile_combs
+from lazyzarr.ir.placing import combs_of, tile_combs
 from lazyzarr.ir.schema import MAX_CELLS
 
 _SINGLE = frozenset((Index, Take, Transpose, Broadcast, Recode, Decode))
@@ -99,6 +99,10 @@ class Limits(Struct, frozen=True, kw_only=True):
         ------
         ViewLimitError
             Naming the limit, the value and how to raise it.
+
+        Examples
+        --------
+        >>> Limits(nodes=10).check("nodes", 10)
         """
         limit: int = getattr(self, which)
         if value > limit:
@@ -219,7 +223,7 @@ def check_shapes(graph: Graph, shapes: Sequence[tuple[int, ...]], limits: Limits
     weighed: set[tuple[str, int | None]] = set()
     for position, node in of_kind(graph.nodes, Tiles):
         table = graph.tables[node.table]
-        if (node.table, node.new_axis) in weighed or table.rows > limits.inline_cells or not in_memory(table):
+        if (node.table, node.new_axis) in weighed or table.rows > limits.inline_cells or not table.in_memory:
             continue
         weighed.add((node.table, node.new_axis))
         limits.check("box_pairs", _tile_pairs(*tile_combs(graph, node)), where=f"nodes[{position}]")

@@ -22,10 +22,11 @@ from lazyzarr.access.url import child
 from lazyzarr.document.columns import ChunkCache, LazyColumn
 from lazyzarr.document.limits import Limits, chunk_bytes
 from lazyzarr.document.locations import Resolver, stored_all
-from lazyzarr.document.plain_array import Content, chunk_files, encode_chunk, layout_of, metadata, to_text
+from lazyzarr.document.plain_array import Content, chunk_files, encode_chunk, layout_of
 from lazyzarr.document.wire import WireColumn, WireTable
 from lazyzarr.errors import LazyZarrError, ViewSchemaError
 from lazyzarr.ir import fill
+from lazyzarr.ir.array_metadata import array_metadata, to_text
 from lazyzarr.ir.data_type import from_numpy, to_numpy
 from lazyzarr.ir.layout import Layout
 from lazyzarr.ir.tables import Column, Table, digest, pack_text
@@ -101,7 +102,7 @@ def encode_stored(table: Table) -> tuple[WireTable, TableFiles]:
     for name in sorted(table.columns):
         column = table.columns[name]
         layout = _column_layout(name, column)
-        document = metadata(column.shape, layout, _dimensions(name, len(column.shape)))
+        document = array_metadata(column.shape, layout, _dimensions(name, len(column.shape)))
         total.update(f"{name}|".encode() + msgspec.json.encode(document, order="deterministic"))
         for block in _blocks(column, layout):
             total.update(block)

@@ -12,7 +12,6 @@ import numpy as np
 
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.nodes import Overlay, Tiles
-from lazyzarr.ir.tables import Table
 
 
 def combs_of(node: Overlay, shapes: Sequence[tuple[int, ...]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -35,8 +34,3 @@ def tile_combs(graph: Graph, node: Tiles) -> tuple[np.ndarray, np.ndarray, np.nd
 def tiles_rank(node: Tiles) -> int:
     """Rank of the arrays."""
     return len(node.shape) - (node.new_axis is not None)
-
-
-def in_memory(table: Table) -> bool:
-    """Whether all columns of a table are arrays, none of which has to be read."""
-    return all(isinstance(column, np.ndarray) for column in table.columns.values())

@@ -27,7 +27,7 @@ from lazyzarr.ir.data_type import from_json, to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
 from lazyzarr.ir.nodes import Decode, Index, Node, Overlay, Recode, Source, Take, Tiles, inputs_of, of_kind
-from lazyzarr.ir.placing import combs_of, in_memory, tile_combs, tiles_rank
+from lazyzarr.ir.placing import combs_of, tile_combs, tiles_rank
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.ir.tables import Table
 
@@ -382,7 +382,7 @@ def _fit(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[Problem]:
             yield from _disjoint(*combs_of(node, [schemas[k].shape for k in node.inputs]), f"nodes[{position}]")
     reach: dict[tuple[str, int | None], list[int]] = {}
     for position, node in of_kind(graph.nodes, Tiles):
-        if in_memory(graph.tables[node.table]):
+        if graph.tables[node.table].in_memory:
             use = node.table, node.new_axis
             if use not in reach:
                 reach[use] = yield from _tile_rows(graph, node, f"nodes[{position}]")

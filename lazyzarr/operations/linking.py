@@ -13,16 +13,16 @@ from lazyzarr.ir.graph import Graph, GraphBuilder
 from lazyzarr.ir.nodes import Index
 
 if TYPE_CHECKING:
-    from lazyzarr.view import View
+    from lazyzarr.described import Described
 
 
-def flat_graph(view: View) -> Graph:
+def flat_graph(view: Described) -> Graph:
     """The graph whose last node is the view."""
     if isinstance(view._node, Index):
         return view._inputs[0].ir.then(view._node)
     build = GraphBuilder()
     at: dict[int, int] = {}
-    stack = [view]
+    stack: list[Described] = [view]
     while stack:
         current = stack[-1]
         if id(current) in at:
@@ -40,7 +40,7 @@ def flat_graph(view: View) -> Graph:
     return build.build(at[id(view)])
 
 
-def place_of(view: View) -> str:
+def place_of(view: Described) -> str:
     """Where the cells come from: the location of the first stored array, or ""."""
     while view._inputs:
         view = view._inputs[0]
