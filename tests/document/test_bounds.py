@@ -14,7 +14,8 @@ from lazyzarr.algebra.boxes import pairs_compared
 from lazyzarr.document.decode import decode
 from lazyzarr.errors import LONGEST_MESSAGE, LazyZarrError
 from tests.bench.documents import BYTES, measured
-from tests.document.heavy import CASES, OPENS
+from tests.document.heavy import CASES
+from tests.document.heavy_forms import OPENS
 from tests.document.samples import VIEW
 
 HEAVIEST = (
