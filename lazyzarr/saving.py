@@ -17,7 +17,7 @@ import numpy as np
 from lazyzarr.access.policy import Grant
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import from_user, to_path
-from lazyzarr.display.flat import glance
+from lazyzarr.display.flat import advised_grid
 from lazyzarr.document.encode import EncodedView, encode
 from lazyzarr.document.groups import ArrayMember, GroupMember, Member, ViewMember, encode_group
 from lazyzarr.document.plain_array import Content
@@ -97,9 +97,8 @@ def encoded(view: View, url: str, attrs: Mapping[str, Any] | None = None) -> Enc
 
 def _view(view: View, attrs: Mapping[str, Any] | None = None) -> ViewMember:
     _check_savable(view)
-    advised = glance(view.ir)  # views of very many arrays are saved without
-    grid = None if advised is None else advised.chunk_shape
-    return ViewMember(view.ir, view.dims, view.attrs if attrs is None else attrs, grid)
+    attributes = view.attrs if attrs is None else attrs
+    return ViewMember(view.ir, view.dims, attributes, advised_grid(view.ir))
 
 
 def _group(members: Mapping[str, Any], attrs: Mapping[str, Any]) -> GroupMember:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from lazyzarr.ir.layout import Layout
+from lazyzarr.lower.distinct import count_of_rows, distinct, intervals, numbers
 from lazyzarr.lower.fragments import Fragments
 from lazyzarr.lower.lowering import Lowered
 from lazyzarr.lower.placements import UNFED
@@ -66,7 +67,7 @@ def flatness(lowered: Lowered, found: Fragments) -> Flatness:
 
 def _layout_problems(lowered: Lowered, found: Fragments) -> list[Problem]:
     problems: list[Problem] = []
-    layouts = [lowered.layouts[k] for k in np.unique(found.layout).tolist()]
+    layouts = [lowered.layouts[k] for k in numbers(found.layout)]
     for what, key in (
         ("codec chains", lambda x: msgspec.json.encode(x.codecs)),
         ("fill values", lambda x: msgspec.json.encode(x.fill_value)),
@@ -83,7 +84,7 @@ def _layout_problems(lowered: Lowered, found: Fragments) -> list[Problem]:
                 )
             )
     graph = lowered.sources.graph
-    plain = np.unique(found.source[found.source < len(graph.arrays)]).tolist()
+    plain = numbers(found.source[found.source < len(graph.arrays)])
     mixed = sum(bool(graph.arrays[k].variants) for k in plain)
     if mixed:
         problems.append(
@@ -94,14 +95,14 @@ def _layout_problems(lowered: Lowered, found: Fragments) -> list[Problem]:
                 mixed,
             )
         )
-    orders = np.unique(np.where(found.axis == UNFED, np.int16(32767), found.axis), axis=0)
-    if len(orders) > 1:
+    orders = count_of_rows(found.axis)
+    if orders > 1:
         problems.append(
             Problem(
                 "L3",
-                f"{len(orders)} orders of axes: sources are transposed differently",
+                f"{orders} orders of axes: sources are transposed differently",
                 "transpose the sources alike, or read it as a view",
-                len(orders),
+                orders,
             )
         )
     return problems
@@ -161,10 +162,7 @@ def _constant_problems(lowered: Lowered) -> list[Problem]:
         msgspec.json.encode(lowered.constants[-1 - k].value)
         for k in np.unique(placed.source[placed.source < 0]).tolist()
     }
-    fills = {
-        msgspec.json.encode(lowered.layouts[k].fill_value)
-        for k in np.unique(placed.layout[placed.layout >= 0]).tolist()
-    }
+    fills = {msgspec.json.encode(lowered.layouts[k].fill_value) for k in numbers(placed.layout[placed.layout >= 0])}
     fills = fills or set(sorted(constants)[:1])
     other = constants - fills if len(fills) == 1 else constants
     if not other:
@@ -192,9 +190,8 @@ def _grid(lowered: Lowered, found: Fragments) -> tuple[tuple[int, ...] | None, l
     cells = 1
     for axis, length in enumerate(lowered.schema.shape):
         first, step, count = (getattr(found, f"into_{name}")[:, axis] for name in ("first", "step", "count"))
-        intervals = np.unique(np.stack([first, first + step * (count - 1) + 1], axis=1), axis=0)
-        starts, stops = intervals[:, 0], intervals[:, 1]
-        cuts = np.unique(np.r_[0, starts, stops, length])
+        starts, stops = intervals(first, first + step * (count - 1) + 1)
+        cuts = distinct(np.r_[0, starts, stops, length])
         cells *= len(cuts) - 1
         chunk = int((stops - starts).max())
         if (starts[1:] < stops[:-1]).any():
@@ -224,7 +221,7 @@ def _listed(cuts: np.ndarray) -> str:
 
 def _chunk_lengths(lowered: Lowered, found: Fragments) -> np.ndarray:
     lengths = np.ones((len(lowered.layouts), found.chunk.shape[1]), np.int64)
-    for number in np.unique(found.layout).tolist():
+    for number in numbers(found.layout):
         shape = lowered.layouts[number].chunk_shape
         lengths[number, : len(shape)] = shape
     return lengths[found.layout]

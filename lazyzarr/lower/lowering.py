@@ -132,10 +132,11 @@ class _Lowering:
             case Broadcast():
                 return table.widened(inputs[0], shapes[0], node.shape, node.axes)
             case Concat():
-                starts = np.cumsum([0, *(shape[node.axis] for shape in shapes)]).tolist()
-                return table.joined([table.moved(p, node.axis, s) for p, s in zip(inputs, starts, strict=False)])
+                stops = np.cumsum([shape[node.axis] for shape in shapes])
+                first, last = np.searchsorted(stops, [needed[node.axis][0], needed[node.axis][1] - 1], side="right")
+                return _side_by_side(inputs, range(first, last + 1), np.r_[0, stops], node)
             case Stack():
-                return table.joined([table.inserted(p, node.axis, k) for k, p in enumerate(inputs)])
+                return _side_by_side(inputs, range(*needed[node.axis]), np.arange(len(inputs)), node)
             case Overlay():
                 return self._overlay(position, node, inputs, shapes, needed)
             case Recode():
@@ -209,6 +210,14 @@ class _Lowering:
             self.constants.append(change(self.constants[-1 - old]))
             source[placed.source == old] = -len(self.constants)
         return replace(placed, source=source)
+
+
+def _side_by_side(inputs: Sequence[Placements], numbers: range, starts: np.ndarray, node: Concat | Stack) -> Placements:
+    """Some inputs of a join in order, each from its start on; the others have no cell that is asked for."""
+    parts = [inputs[k] for k in numbers]
+    to = np.repeat(starts[numbers.start : numbers.stop], [len(part) for part in parts])
+    placed = table.joined(parts)
+    return table.inserted(placed, node.axis, to) if isinstance(node, Stack) else table.moved(placed, node.axis, to)
 
 
 def _over(background: Placements, placed: Placements) -> Placements:

@@ -1,7 +1,7 @@
 """Linked views to one flat graph.
 
-Owns the order of nodes: depth first, every shared view once; and where a view comes from, for messages. Refuses recursion: chains of thousands of operations
-are flat loops.
+Owns the order of nodes: depth first, every shared view once, joins made one by one as one join; and where a view
+comes from, for messages. Refuses recursion: chains of thousands of operations are flat loops.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lazyzarr.access.url import shown
 from lazyzarr.ir.graph import Graph, GraphBuilder
+from lazyzarr.ir.nesting import unnested
 from lazyzarr.ir.nodes import Index
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def flat_graph(view: Described) -> Graph:
             continue
         assert current._node is not None
         at[id(current)] = build.adopt(current._node, [at[id(child)] for child in current._inputs], current._own)
-    return build.build(at[id(view)])
+    return unnested(build.build(at[id(view)]))
 
 
 def place_of(view: Described) -> str:

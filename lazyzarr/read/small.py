@@ -110,6 +110,8 @@ class _Pull:
 
     def __init__(self, graph: Graph, schemas: tuple[Schema, ...]) -> None:
         self.graph, self.schemas = graph, schemas
+        below = graph.memo.get("below")
+        self._below = below if isinstance(below, Graph) else graph
         self.pieces: list[Piece] = []
         self.constants: list[tuple[Box, object]] = []
         self.chunks = 0
@@ -184,11 +186,12 @@ class _Pull:
         """First cell of each input, and the end."""
         if isinstance(node, Stack):
             return list(range(len(node.inputs) + 1))
-        key = f"starts{position}"
-        if key not in self.graph.memo:
+        # joins are below a selection, so every slice of one view finds what another has worked out
+        memo, key = self._below.memo, f"starts{position}"
+        if key not in memo:
             lengths = (self.schemas[i].shape[node.axis] for i in node.inputs)
-            self.graph.memo[key] = list(accumulate(lengths, initial=0))
-        return self.graph.memo[key]  # type: ignore[return-value]
+            memo[key] = list(accumulate(lengths, initial=0))
+        return memo[key]  # type: ignore[return-value]
 
     def _tiles(self, node: Tiles, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
         bounds = tuple((min(a.start, _last(a)), max(a.start, _last(a)) + 1) for a in axes)
