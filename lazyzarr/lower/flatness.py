@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from lazyzarr.algebra.span import slice_text
 from lazyzarr.ir.layout import Layout
 from lazyzarr.lower.distinct import count_of_rows, distinct, intervals, numbers
 from lazyzarr.lower.fragments import Fragments
@@ -113,7 +114,7 @@ def _example(what: str, layouts: list[Layout]) -> str:
         return ""
     names = sorted({" + ".join(codec.name for codec in layout.codecs) for layout in layouts})
     return (
-        ": " + "; ".join(names[:3]) + ("; ..." if len(names) > 3 else "")
+        ": " + " and ".join(names[:3]) + (" and ..." if len(names) > 3 else "")
         if len(names) > 1
         else " (same codecs, other settings)"
     )
@@ -141,16 +142,17 @@ def _window_problems(lowered: Lowered, found: Fragments) -> list[Problem]:
         (reversed_, "read backwards", "store with chunk length 1 on that axis, or flip after reading"),
         (strided, "read with a step", "store with chunk length 1 on that axis"),
         (combed, "spread over the view with a step", "interleave sources with chunk length 1 on that axis"),
-        (cropped, "a part of its chunk", "cut at multiples of the chunk length, or materialize the boundary chunks"),
+        (cropped, "only part of a chunk", "cut at multiples of the chunk length, or materialize the boundary chunks"),
     ):
         if rows_of.any():
-            first = int(np.argmax(rows_of))
+            first, count = int(np.argmax(rows_of)), int(rows_of.sum())
             problems.append(
                 Problem(
                     "L2",
-                    f"{int(rows_of.sum())} of {len(found)} fragments are {what}, such as {_place(found, first)}",
+                    f"{count} of {_many(len(found), 'fragment')} {'is' if count == 1 else 'are'} {what}, "
+                    f"such as {_place(found, first)}",
                     remedy,
-                    int(rows_of.sum()),
+                    count,
                 )
             )
     return problems
@@ -233,8 +235,5 @@ def _many(count: int, noun: str) -> str:
 
 def _place(found: Fragments, row: int) -> str:
     chunk = tuple(found.chunk[row].tolist())
-    cells = ", ".join(
-        f"{a}:{a + s * (n - 1) + (1 if s > 0 else -1)}" + ("" if s == 1 else f":{s}")
-        for a, s, n in zip(found.start[row].tolist(), found.step[row].tolist(), found.count[row].tolist(), strict=True)
-    )
-    return f"cells [{cells}] of chunk {chunk}"
+    progressions = zip(*(column[row].tolist() for column in (found.start, found.step, found.count)), strict=True)
+    return f"cells [{', '.join(slice_text(*one) for one in progressions)}] of chunk {chunk}"
