@@ -176,13 +176,14 @@ def _plan(graph: Graph, reader: Reader, limit: int) -> list[str]:
     open_ended = sum(request.length < 0 for request in requests)
     totals = [
         spelling.many(len(requests), "request"),
-        f"{planned.nbytes:,} bytes" + (f" and {spelling.many(open_ended, 'whole object')}" if open_ended else ""),
+        *([f"{planned.nbytes:,} bytes"] if planned.nbytes or not open_ended else []),
+        *([f"{spelling.many(open_ended, 'whole object')} of unknown length"] if open_ended else []),
         spelling.many(len(planned.chunks), "chunk"),
     ]
     if planned.direct:
         totals.append(f"{len(planned.direct):,} of them without a request")
     lines.append("total: " + ", ".join(totals))
-    if len(requests) < len(planned.chunks) <= MOST_CHUNKS:
+    if len(requests) < len(planned.chunks) - len(planned.direct) <= MOST_CHUNKS:
         lines.append(f"a read of at most {MOST_CHUNKS} chunks may ask for each chunk alone")
     return lines
 

@@ -76,7 +76,7 @@ def test_a_gather_has_one_fragment_for_each_run() -> None:
     problems = flatness_of(view.ir).problems
     assert view.flatness == "L2"
     assert [p.count for p in problems if p.level == "L2"] == [runs]
-    assert any(f"{runs} of {runs} fragments are a part of its chunk" in p.what for p in problems)
+    assert any(f"{runs} of {runs} fragments are only part of a chunk" in p.what for p in problems)
 
 
 @given(
