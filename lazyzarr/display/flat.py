@@ -69,8 +69,13 @@ def is_small(graph: Graph, *, most_inputs: int = MOST_INPUTS, most_chunks: int =
         return False
     links = 0
     chunks = 0
+    placed: list[int] = []
     for node in graph.nodes:
-        links += len(inputs_of(node))
+        inputs = inputs_of(node)
+        links += len(inputs)
+        placed.append(sum(placed[k] for k in inputs) or 1)  # shared joins mean more placements than there are nodes
+        if placed[-1] > MOST_CHUNKS:
+            return False
         if isinstance(node, Source):
             array = graph.arrays[node.array]
             chunks += _chunks(array.shape, graph.layouts[array.layout].chunk_shape)

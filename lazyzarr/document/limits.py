@@ -30,7 +30,6 @@ from lazyzarr.ir.nodes import (
     Node,
     Overlay,
     Recode,
-    Take,
     Tiles,
     Transpose,
     inputs_of,
@@ -39,8 +38,8 @@ from lazyzarr.ir.nodes import (
 from lazyzarr.ir.placing import combs_of, tile_combs
 from lazyzarr.ir.schema import MAX_CELLS
 
-_SINGLE = frozenset((Index, Take, Transpose, Broadcast, Recode, Decode))
-"""Node kinds with exactly one input."""
+_FUSED = frozenset((Index, Transpose, Broadcast, Recode))
+"""Node kinds with one input of which a run is one or two nodes in canonical form."""
 _SHAPED = frozenset((Fill, Tiles, Broadcast, Overlay))
 """Node kinds that say their own shape."""
 
@@ -140,8 +139,9 @@ def check_costs(graph: Graph, limits: Limits) -> None:
 def graph_depth(nodes: Sequence[Node]) -> int:
     """Nodes on the longest way from a leaf to the view, not counting what a canonical graph does not have.
 
-    A run of nodes with one input each counts as one, and so does a run of concats along one axis of which each is
-    used once: such runs are one node in canonical form, so appending again and again is not deep.
+    A run of indices, transposes, broadcasts and recodes counts as one, and so does a run of concats along one axis of
+    which each is used once: such runs are one node in canonical form, so appending again and again is not deep.
+    Takes and decodes count each: every one adds to the work of every chunk.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def chunk_bytes(layout: Layout) -> int:
 def _one_run(node: Node, below: Node, uses: int) -> bool:
     if type(node) is Concat:
         return type(below) is Concat and node.axis == below.axis and uses == 1
-    return type(node) in _SINGLE and type(below) in _SINGLE
+    return type(node) in _FUSED and type(below) in _FUSED
 
 
 def _item_bytes(layouts: Sequence[Layout], position: int) -> int:

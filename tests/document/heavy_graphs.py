@@ -40,7 +40,7 @@ def _broadcasts() -> bytes:
     )
 
 
-@case("all nodes: chain of gathers")
+@case("all nodes: chain of gathers", "limit-exceeded")
 def _takes() -> bytes:
     table = '"t":{"columns":{"indices":{"data_type":"int64","shape":[2],"data":[1,0]}}}'
     return document(
@@ -51,7 +51,7 @@ def _takes() -> bytes:
     )
 
 
-@case("all nodes: chain of decodes")
+@case("all nodes: chain of decodes", "limit-exceeded")
 def _decodes() -> bytes:
     codec = '{"name":"scale_offset","configuration":{"offset":1,"scale":2}}'
     text = '{{"op":"decode","input":{},"codecs":[{}],"data_type":"float64","fill_value":0.0}}'
