@@ -26,7 +26,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("interpret", "optimize", "lower"),
     ("read", "formats", "document", "display"),
     (
-        *("casting", "combine", "described", "group", "hdf5_views", "numpy_protocol", "opening", "saving", "stages"),
+        *("casting", "combine", "described", "flattening", "group", "hdf5_views", "numpy_protocol", "opening"),
+        *("saving", "stages"),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
     ),
     ("cli", "demo"),
