@@ -81,8 +81,12 @@ class ServedArray:
             As reading the view; never an error that a Zarr store takes for an absent chunk.
         """
         if self._flat is not None:
-            return self._passed(self._flat, int(np.ravel_multi_index(tuple(place), self.grid)) if place else 0, start, length)
-        cells = self._view[tuple(slice(k * c, (k + 1) * c) for k, c in zip(place, self._layout.chunk_shape, strict=True))]
+            return self._passed(
+                self._flat, int(np.ravel_multi_index(tuple(place), self.grid)) if place else 0, start, length
+            )
+        cells = self._view[
+            tuple(slice(k * c, (k + 1) * c) for k, c in zip(place, self._layout.chunk_shape, strict=True))
+        ]
         whole = cells.read()
         if whole.shape != self._layout.chunk_shape:
             padded = fill.full(self._layout.chunk_shape, self._layout.fill_value, self._layout.data_type)

@@ -27,12 +27,6 @@ DOCUMENT = "zarr.json"
 class ViewStore(Store):
     """A view or a group of views, read as Zarr; made by `lazyzarr.store`."""
 
-    supports_writes = False
-    supports_deletes = False
-    supports_partial_writes = False  # type: ignore[assignment]
-    supports_listing = True
-    supports_consolidated_metadata = True
-
     def __init__(self, views: View | Group, *, rectilinear: bool = False) -> None:
         super().__init__(read_only=True)
         self._views = views
@@ -48,7 +42,8 @@ class ViewStore(Store):
         return hash((id(self._views), self._rectilinear))
 
     def __repr__(self) -> str:
-        return f"ViewStore({self._views!r})"
+        views = self._views
+        return f"ViewStore({f'group of {len(views)}' if isinstance(views, Group) else f'{views.dtype} {views.shape}'})"
 
     def with_read_only(self, read_only: bool = False) -> ViewStore:
         """This store again.
@@ -61,6 +56,21 @@ class ViewStore(Store):
         if not read_only:
             raise SaveUnsupported("a store over views is read-only; save a view, or copy its values, to write")
         return ViewStore(self._views, rectilinear=self._rectilinear)
+
+    @property
+    def supports_writes(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def supports_deletes(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def supports_listing(self) -> bool:
+        """Always: the keys follow from the metadata."""
+        return True
 
     # -- reading ---------------------------------------------------------------------------------------
 
