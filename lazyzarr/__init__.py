@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         pad,
         save,
         stack,
+        store,
     )
     from lazyzarr.errors import (
         AccessDenied,
@@ -102,6 +103,7 @@ __all__ = [
     "pad",
     "save",
     "stack",
+    "store",
 ]
 
 _API = frozenset(
@@ -119,6 +121,7 @@ _API = frozenset(
         "pad",
         "save",
         "stack",
+        "store",
     )
 )
 

@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("read", "formats", "document", "display"),
     (
         *("casting", "combine", "described", "flattening", "group", "hdf5_views", "numpy_protocol", "opening"),
-        *("saving", "stages"),
+        *("saving", "served", "stages", "view_store"),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
     ),
     ("cli", "demo"),

@@ -101,6 +101,11 @@ def _padded(cells: Array, chunk_shape: tuple[int, ...]) -> Array:
     return out
 
 
+def plain_chain(dtype: np.dtype[Any]) -> tuple[NamedConfig, ...]:
+    """The core codec that turns cells of a type into bytes, without compression."""
+    return _chains(dtype)[0][:1]
+
+
 def _chains(dtype: np.dtype[Any]) -> list[tuple[NamedConfig, ...]]:
     zstd = NamedConfig("zstd", {"level": _LEVEL, "checksum": False})
     if dtype.kind == "T":

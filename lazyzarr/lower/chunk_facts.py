@@ -15,7 +15,7 @@ import numpy as np
 
 from lazyzarr.ir.data_type import DataType, to_numpy
 from lazyzarr.ir.fill import from_json
-from lazyzarr.ir.layout import Json, Layout, NamedConfig, Stamp
+from lazyzarr.ir.layout import Json, Layout, Stamp
 from lazyzarr.lower.aligned import INLINE, OBJECT, RANGE, Cells, Origin, in_memory
 from lazyzarr.lower.fragments import Fragments
 from lazyzarr.lower.grids import AxisGrid
@@ -251,7 +251,7 @@ class Facts:
         for a, k in pairs.tolist():
             stored, layout = chunks.arrays[a], chunks.layouts[k]
             grid = tuple(-(-n // c) for n, c in zip(stored.shape, layout.chunk_shape, strict=True))
-            named.append(self._origin(stored.location or "", None, stored.grant, layout.chunk_keys, grid))
+            named.append(self._origin(stored.location or "", stored.stamp, stored.grant, layout, grid))
         origin[objects] = np.array(named, np.int64)[which]
         for row in np.flatnonzero(state == VALUES).tolist():  # arrays in memory are few, and one chunk each
             state[row] = INLINE
@@ -267,13 +267,15 @@ class Facts:
         location: str,
         stamp: Stamp | None,
         grant: str,
-        keys: NamedConfig | None = None,
+        below: Layout | None = None,
         grid: tuple[int, ...] = (),
     ) -> int:
-        key = (location, stamp, grant, grid if keys is None else (keys.name, str(keys.configuration), grid))
+        """The number of an object, or of an array whose chunks are objects as a layout names them."""
+        keys, metadata = (None, "") if below is None else (below.chunk_keys, below.metadata)
+        key = (location, stamp, grant, None if keys is None else (keys.name, str(keys.configuration), grid, metadata))
         known = self.origins.setdefault(key, len(self.places))
         if known == len(self.places):
-            self.places.append(Origin(location, stamp, grant, keys, grid))
+            self.places.append(Origin(location, stamp, grant, keys, grid, metadata))
         return known
 
     def _cells(self, found: Fragments, chunks: Chunks, chunk: np.ndarray, row: int, extent: np.ndarray) -> Cells:

@@ -277,7 +277,8 @@ class Execution:
         layout = self.plan.chunks.layouts[self._layout[chunk]]
         number = self._array[chunk]
         if self.plan.chunks.state[chunk] == OBJECT and number not in self._there:
-            assert_there(self.session, self.plan.chunks.arrays[number], layout)
+            stored = self.plan.chunks.arrays[number]
+            assert_there(self.session, metadata_url(stored, layout), stored.stamp, grant=stored.grant)
             self._there.add(number)
         value = fill.from_json(layout.fill_value, layout.data_type)
         for fragment in self._fragments(chunk):

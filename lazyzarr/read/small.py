@@ -325,7 +325,7 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
             data = session.read(url, grant=array.grant, offset=offset, length=length, stamp=stamp)
         if data is None:
             if array.refs is None:
-                assert_there(session, array, layout)
+                assert_there(session, metadata_url(array, layout), array.stamp, grant=array.grant)
             out[_key(window.box)] = fill.from_json(layout.fill_value, layout.data_type)
             return
         if origin is not None and shape != chain.shape:
