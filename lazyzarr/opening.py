@@ -22,6 +22,7 @@ from lazyzarr.document.decode import DEFAULT_LIMITS, decode
 from lazyzarr.document.limits import Limits
 from lazyzarr.document.wire import CONVENTIONS, is_ours
 from lazyzarr.errors import ExtraMissing, SourceMissing, SourceProtocolError, ViewSchemaError
+from lazyzarr.foreign import chosen, format_of, open_file
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import GroupInfo, read_group_metadata
 from lazyzarr.group import Group
@@ -102,14 +103,7 @@ class Opening:
             return self._from_file(url, variable)
         if found is None:
             raise self._nothing_at(url)
-        if variable is None:
-            return found
-        if isinstance(found, View):
-            raise ViewSchemaError(
-                f"open of variable {variable!r} of {shown(url)}; that is an array itself; leave variable out",
-                reason="source-format",
-            )
-        return _member(found, variable, url)
+        return chosen(found, variable, url)
 
     # -- Zarr -----------------------------------------------------------------------------------------
 
@@ -210,9 +204,12 @@ class Opening:
         if not _is_hdf5(path):
             with open(path, "rb") as file:
                 start = file.read(8)
+            kind = format_of(start)
+            if kind is not None:
+                return open_file(kind, url, variable, packing=self.packing, reader=self.reader)
             raise SourceProtocolError(
                 f"open of {shown(url)}; it begins with {start!r}, which is no format known here; "
-                "Zarr arrays, saved views and HDF5/NetCDF-4 files can be opened",
+                "Zarr arrays, saved views and HDF5, NetCDF, FITS, TIFF and GRIB files can be opened",
                 reason="source-format",
             )
         try:
@@ -251,15 +248,6 @@ def inline(array: np.ndarray, reader: Reader) -> View:
     layout = Layout(data_type, fill.zero(data_type), tuple(max(n, 1) for n in held.shape), (codec,))
     stored = StoredArray(layout=0, shape=held.shape, values=table.name)
     return source(stored, [layout], reader=reader, tables={table.name: table})
-
-
-def _member(group: Group, variable: str, url: str) -> View | Group:
-    try:
-        return group[variable]
-    except KeyError as error:
-        raise SourceMissing(
-            f"open of variable {variable!r} of {shown(url)}; {error.args[0]}; name one of them"
-        ) from None
 
 
 def _is_hdf5(path: str) -> bool:

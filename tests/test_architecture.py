@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         *("casting", "combine", "group", "hdf5_views", "numpy_protocol", "opening", "saving", "stages"),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
+        *("foreign", "reference_views"),
     ),
     ("cli", "demo"),
     ("__main__",),
