@@ -15,14 +15,24 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lazyzarr.access.policy import grant_for
+from lazyzarr.access.policy import Grant, configured, grant_for
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import child, from_user, shown, to_path
 from lazyzarr.document.decode import DEFAULT_LIMITS, decode
 from lazyzarr.document.limits import Limits
 from lazyzarr.document.wire import CONVENTIONS, is_ours
 from lazyzarr.errors import ExtraMissing, SourceMissing, SourceProtocolError, ViewSchemaError
-from lazyzarr.foreign import chosen, format_of, open_file
+from lazyzarr.foreign import (
+    chosen,
+    format_of,
+    is_icechunk,
+    is_repository,
+    is_virtual,
+    open_file,
+    open_icechunk,
+    open_repository,
+    open_virtual,
+)
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import GroupInfo, read_group_metadata
 from lazyzarr.group import Group
@@ -53,6 +63,8 @@ class Opening:
         False accepts sources that changed since they were referenced.
     missing
         What virtual HDF5 datasets read where a source file is not there: "error" or "fill".
+    version
+        Branch, tag or snapshot of an Icechunk repository.
     limits
         What a document may cost.
     """
@@ -65,11 +77,13 @@ class Opening:
         packing: Packing = "auto",
         verify: bool = True,
         missing: Literal["error", "fill"] = "error",
+        version: str | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.allow = tuple(allow)
         self.packing: Packing = packing
         self.missing = missing
+        self.version = version
         self.limits = limits
         self.session = Session(storage_options, verify_stamps=verify)
         self.reader = Reader(self.session)
@@ -84,9 +98,17 @@ class Opening:
             return inline(place, self.reader)
         if type(place).__module__.partition(".")[0] == "zarr":
             return self._from_zarr(place, variable)
+        if is_icechunk(place):
+            allow = Grant.of((*self.allow, *configured()))
+            return open_icechunk(place, variable, self.version, packing=self.packing, reader=self.reader, allow=allow)
+        if self.version is not None and not isinstance(place, str | os.PathLike):
+            raise self._no_versions(type(place).__name__)
+        if is_virtual(place):
+            return open_virtual(place, variable, packing=self.packing, reader=self.reader)
         if not isinstance(place, str | os.PathLike):
             raise ViewSchemaError(
-                f"open of a {type(place).__name__}; views are opened from paths, URLs, NumPy arrays, Zarr arrays and stores",
+                f"open of a {type(place).__name__}; views are opened from paths, URLs, NumPy arrays, Zarr arrays, "
+                "stores, Icechunk repositories and virtual datasets",
                 reason="source-format",
             )
         return self._from_url(from_user(place), variable)
@@ -98,9 +120,14 @@ class Opening:
 
     def _from_url(self, url: str, variable: str | None) -> View | Group:
         self._root = url
-        found = self._zarr_node(url)
+        found = self._zarr_node(url) if self.version is None else None
         if found is None and self._is_file(url):
             return self._from_file(url, variable)
+        if found is None and is_repository(self.session, url):
+            grant = grant_for(url, self.allow)
+            return open_repository(url, variable, self.version, packing=self.packing, reader=self.reader, grant=grant)
+        if self.version is not None:
+            raise self._no_versions(shown(url))
         if found is None:
             raise self._nothing_at(url)
         return chosen(found, variable, url)
@@ -221,6 +248,12 @@ class Opening:
                 f'open of the HDF5 file {shown(url)}; the package {error.name} is not installed; run pip install "lazyzarr[hdf5]"'
             ) from error
         return views.open_hdf5(path, url, variable, packing=self.packing, missing=self.missing, reader=self.reader)
+
+    def _no_versions(self, place: str) -> ViewSchemaError:
+        return ViewSchemaError(
+            f"open of version {self.version!r} of {place}; only Icechunk repositories have versions; leave version out",
+            reason="source-format",
+        )
 
     def _nothing_at(self, url: str) -> SourceMissing:
         return SourceMissing(

@@ -7,7 +7,7 @@ that are inside a manifest arrays kept with the view. Refuses arrays by name, on
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -15,13 +15,13 @@ import numpy as np
 from lazyzarr.casting import decoded_fill
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.errors import LazyZarrError, UnsupportedFeature, ViewLimitError
-from lazyzarr.formats.references import Referenced, ReferencedGroup, Unreadable
+from lazyzarr.formats.references import Keyed, Member, Referenced, ReferencedGroup, Unreadable
 from lazyzarr.group import Group
 from lazyzarr.ir import data_type as types
 from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json, Layout, NamedConfig, Place, StoredArray
-from lazyzarr.ir.nodes import Concat, Decode, Overlay
+from lazyzarr.ir.nodes import Concat, Decode, Fill, Overlay
 from lazyzarr.ir.tables import Table
 from lazyzarr.leaves import source
 from lazyzarr.read import Reader
@@ -43,7 +43,7 @@ def group_view(found: ReferencedGroup, reader: Reader, grant: str = "") -> Group
     )
 
 
-def member_view(found: Referenced | Unreadable | ReferencedGroup, reader: Reader, grant: str = "") -> View | Group:
+def member_view(found: Member | Callable[[], Member], reader: Reader, grant: str = "") -> View | Group:
     """The view or group of one member.
 
     Raises
@@ -51,10 +51,14 @@ def member_view(found: Referenced | Unreadable | ReferencedGroup, reader: Reader
     UnsupportedFeature
         The array uses something that has no plan here.
     """
+    if not isinstance(found, Referenced | Keyed | Unreadable | ReferencedGroup):
+        found = found()
     if isinstance(found, ReferencedGroup):
         return group_view(found, reader, grant)
     if isinstance(found, Unreadable):
         raise refusal(found)
+    if isinstance(found, Keyed):
+        return _finished(_keyed(found, reader), found)
     return array_view(found, reader, grant)
 
 
@@ -78,8 +82,17 @@ def array_view(found: Referenced, reader: Reader, grant: str = "") -> View:
     view = _stored(found, reader, grant)
     if found.tail is not None:
         view = View(Concat((0, 1), 0), (view, _stored(found.tail, reader, grant)), reader=reader)
+    return _finished(view, found)
+
+
+def _finished(view: View, found: Referenced | Keyed) -> View:
     view = view._same(dims=found.dimension_names, attrs=found.attributes)
     return view if found.decode is None else unpacked(view, found.decode)
+
+
+def _keyed(found: Keyed, reader: Reader) -> View:
+    array = StoredArray(layout=0, shape=found.shape, location=found.location, stamp=found.stamp)
+    return source(array, [found.layout], reader=reader)
 
 
 def unpacked(view: View, configuration: dict[str, Json]) -> View:
@@ -95,12 +108,13 @@ def unpacked(view: View, configuration: dict[str, Json]) -> View:
 def _stored(found: Referenced, reader: Reader, grant: str) -> View:
     if found.inline:
         return _with_inline(found, reader, grant)
+    if not found.urls:
+        fill_value = found.layout.fill_value
+        return View(Fill(found.shape, found.layout.data_type, fill_value), reader=reader)
     columns = dict(found.columns)
-    several = "url" in columns
-    number = columns.pop("url", None)
-    if several and number is not None and len(found.urls) > 1:
-        columns["place"] = number
-    table = Table(columns, grant="")
+    if "url" in columns:
+        columns["place"] = columns.pop("url")
+    table = Table(columns)
     array = StoredArray(
         layout=0,
         shape=found.shape,

@@ -278,7 +278,9 @@ def contiguous(begin: int, shape: tuple[int, ...], cell: int) -> tuple[tuple[int
     return chunk, {"offset": offsets, "length": np.full(count, length, np.uint64)}
 
 
-def unpacking(attributes: dict[str, Any], data_type: Any, packing: str) -> tuple[dict[str, Json] | None, dict[str, Json]]:
+def unpacking(
+    attributes: dict[str, Any], data_type: Any, packing: str
+) -> tuple[dict[str, Json] | None, dict[str, Json]]:
     """The decode that packing attributes ask for, and the attributes that remain."""
     if packing == "raw" or not any(name in attributes for name in PACKING) or not isinstance(data_type, str):
         return None, json_values(attributes)

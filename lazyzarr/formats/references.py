@@ -7,7 +7,7 @@ cannot be represented is an `Unreadable` with its reason, beside the arrays that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,7 @@ class Referenced:
     """Of the stored type, before any unpacking."""
     columns: Columns
     urls: tuple[str, ...]
-    """Objects, named by the column ``url``; at least one."""
+    """Objects, named by the column ``url``; none where no chunk is in an object."""
     stamps: tuple[Stamp | None, ...]
     """What each object was; None where nothing is known."""
     attributes: dict[str, Json] = field(default_factory=dict)
@@ -42,6 +42,20 @@ class Referenced:
     """Stored bytes of chunks that have no object, by row; their ``state`` is 0."""
     tail: Referenced | None = None
     """What follows along the first axis with another layout."""
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """An array whose chunks are objects under chunk keys of a store."""
+
+    name: str
+    shape: tuple[int, ...]
+    layout: Layout
+    location: str
+    stamp: Stamp | None
+    attributes: dict[str, Json]
+    dimension_names: tuple[str | None, ...] | None
+    decode: dict[str, Json] | None
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,11 @@ class ReferencedGroup:
 
     name: str
     attributes: dict[str, Json]
-    members: dict[str, Referenced | Unreadable | ReferencedGroup]
+    members: Mapping[str, Member | Callable[[], Member]]
+    """Described now, or when they are used."""
+
+
+Member = Referenced | Keyed | Unreadable | ReferencedGroup
 
 
 def distinct(urls: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
