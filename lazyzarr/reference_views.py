@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from lazyzarr.casting import decoded_fill
+from lazyzarr.casting import cast_codec, decoded_fill
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.errors import LazyZarrError, UnsupportedFeature, ViewLimitError
 from lazyzarr.formats.references import Keyed, Member, Referenced, ReferencedGroup, Unreadable
@@ -87,7 +87,8 @@ def array_view(found: Referenced, reader: Reader, grant: str = "") -> View:
 
 def _finished(view: View, found: Referenced | Keyed) -> View:
     view = view._same(dims=found.dimension_names, attrs=found.attributes)
-    return view if found.decode is None else unpacked(view, found.decode)
+    cast = found.cast if isinstance(found, Referenced) else None
+    return view if found.decode is None else unpacked(view, found.decode, cast)
 
 
 def _keyed(found: Keyed, reader: Reader) -> View:
@@ -95,10 +96,13 @@ def _keyed(found: Keyed, reader: Reader) -> View:
     return source(array, [found.layout], reader=reader)
 
 
-def unpacked(view: View, configuration: dict[str, Json]) -> View:
-    """The view with its cells unpacked by ``lazyzarr.unpack``."""
+def unpacked(view: View, configuration: dict[str, Json], cast: str | None = None) -> View:
+    """The view with its cells unpacked by ``lazyzarr.unpack``, and cast to a type where one is named."""
     target = types.from_json(configuration["data_type"])
     codecs = (NamedConfig("lazyzarr.unpack", configuration),)
+    if cast is not None:
+        codecs = (cast_codec(target, cast, "nearest-even", None), *codecs)
+        target = cast
     value = decoded_fill(view.schema, codecs, target)
     return View(
         Decode(0, codecs, target, value), (view,), own=Graph(()), reader=view.reader, dims=view.dims, attrs=view.attrs

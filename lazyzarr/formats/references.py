@@ -38,6 +38,8 @@ class Referenced:
     dimension_names: tuple[str | None, ...] | None = None
     decode: dict[str, Json] | None = None
     """Configuration of ``lazyzarr.unpack`` where the attributes asked for it."""
+    cast: str | None = None
+    """Data type that the unpacked cells are cast to, which has every value of theirs."""
     inline: Mapping[int, bytes] = field(default_factory=dict)
     """Stored bytes of chunks that have no object, by row; their ``state`` is 0."""
     tail: Referenced | None = None
