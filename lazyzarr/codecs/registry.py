@@ -43,6 +43,7 @@ _HDF5 = frozenset(
         *("precision", "string", "compound"),
     )
 )
+_TIFF = frozenset(f"lazyzarr.tiff_{name}" for name in ("lzw", "packbits", "horizontal", "floating"))
 
 _ARRAY: dict[str, ArrayBuilder] = {
     "transpose": serial.transpose,
@@ -142,7 +143,9 @@ def is_known(name: str) -> bool:
     >>> is_known("zstd"), is_known("numcodecs.pickle")
     (True, False)
     """
-    return name == SHARDING or name in _HDF5 or any(name in table for table in (_ARRAY, _SERIAL, _BYTES))
+    return (
+        name == SHARDING or name in _HDF5 or name in _TIFF or any(name in table for table in (_ARRAY, _SERIAL, _BYTES))
+    )
 
 
 def is_serializer(name: str) -> bool:
@@ -164,6 +167,10 @@ def bytes_stage(codec: NamedConfig, size: Size, cells: Cells) -> BytesStage:
     """The bytes-to-bytes codec of this name."""
     if codec.name in _HDF5:
         return _hdf5(codec, size, cells)
+    if codec.name in _TIFF:
+        module = import_module("lazyzarr.codecs.tiff_filters")
+        stage = _foreign_bytes(codec.name, module.DECODERS[codec.name], codec.configuration, size, cells)
+        return BytesStage(stage.decode, stage.encode, size) if codec.name in module.SAME_LENGTH else stage
     return _find(_BYTES, codec.name, "behind the array-to-bytes codec")(codec.configuration, size, cells)
 
 

@@ -189,7 +189,9 @@ def _scaling(cards: Cards, stored: np.dtype[Any]) -> tuple[dict[str, Json] | Non
     scale, zero = cards.get("BSCALE", 1), cards.get("BZERO", 0)
     blank = cards.get("BLANK") if stored.kind in "iu" else None
     if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in (scale, zero)):
-        raise unsupported("FITS", f"BSCALE is {scale!r} and BZERO {zero!r}", 'they are numbers; open with packing="raw"')
+        raise unsupported(
+            "FITS", f"BSCALE is {scale!r} and BZERO {zero!r}", 'they are numbers; open with packing="raw"'
+        )
     if scale == 1 and zero == 0 and blank is None:
         return None, None
     cast = _UNSIGNED.get((cards["BITPIX"], int(zero))) if scale == 1 and float(zero).is_integer() else None
