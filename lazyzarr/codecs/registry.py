@@ -44,6 +44,7 @@ _HDF5 = frozenset(
     )
 )
 _TIFF = frozenset(f"lazyzarr.tiff_{name}" for name in ("lzw", "packbits", "horizontal", "floating"))
+_GRIB = "gribberish"
 
 _ARRAY: dict[str, ArrayBuilder] = {
     "transpose": serial.transpose,
@@ -150,7 +151,7 @@ def is_known(name: str) -> bool:
 
 def is_serializer(name: str) -> bool:
     """Whether the codec turns cells into bytes."""
-    return name == SHARDING or name in _SERIAL
+    return name in (SHARDING, _GRIB) or name in _SERIAL
 
 
 def array_stage(codec: NamedConfig, cells: Cells) -> ArrayStage:
@@ -160,6 +161,9 @@ def array_stage(codec: NamedConfig, cells: Cells) -> ArrayStage:
 
 def serializer(codec: NamedConfig, cells: Cells) -> Serializer:
     """The array-to-bytes codec of this name."""
+    if codec.name == _GRIB:
+        decoder = import_module("lazyzarr.codecs.grib_messages").decode
+        return _foreign_serial(codec.name, decoder, codec.configuration, cells)
     return _find(_SERIAL, codec.name, "as the array-to-bytes codec")(codec.configuration, cells)
 
 
