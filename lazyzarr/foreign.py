@@ -13,7 +13,7 @@ from lazyzarr.access.policy import Grant
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import child, parent, shown
 from lazyzarr.errors import ExtraMissing, SourceMissing, SourceProtocolError, ViewSchemaError
-from lazyzarr.formats.references import ReferencedGroup
+from lazyzarr.formats.referenced import ReferencedGroup
 from lazyzarr.group import Group
 from lazyzarr.read import Reader
 from lazyzarr.reference_views import group_view, member_view

@@ -92,6 +92,8 @@ class Opening:
 
     def open(self, place: Any, variable: str | None = None) -> View | Group:
         """What `lazyzarr.open` gives."""
+        if self.version is not None and not (isinstance(place, str | os.PathLike) or is_icechunk(place)):
+            raise self._no_versions(type(place).__name__)
         if isinstance(place, View | Group):
             return place
         if isinstance(place, np.ndarray):
@@ -101,8 +103,6 @@ class Opening:
         if is_icechunk(place):
             allow = Grant.of((*self.allow, *configured()))
             return open_icechunk(place, variable, self.version, packing=self.packing, reader=self.reader, allow=allow)
-        if self.version is not None and not isinstance(place, str | os.PathLike):
-            raise self._no_versions(type(place).__name__)
         if is_virtual(place):
             return open_virtual(place, variable, packing=self.packing, reader=self.reader)
         if not isinstance(place, str | os.PathLike):
@@ -121,7 +121,7 @@ class Opening:
     def _from_url(self, url: str, variable: str | None) -> View | Group:
         self._root = url
         found = self._zarr_node(url) if self.version is None else None
-        if found is None and self._is_file(url):
+        if found is None and self.version is None and self._is_file(url):
             return self._from_file(url, variable)
         if found is None and is_repository(self.session, url):
             grant = grant_for(url, self.allow)

@@ -15,7 +15,7 @@ import numpy as np
 from lazyzarr.casting import cast_codec, decoded_fill
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.errors import LazyZarrError, UnsupportedFeature, ViewLimitError
-from lazyzarr.formats.references import Keyed, Member, Referenced, ReferencedGroup, Unreadable
+from lazyzarr.formats.referenced import Keyed, Member, Referenced, ReferencedGroup, Unreadable
 from lazyzarr.group import Group
 from lazyzarr.ir import data_type as types
 from lazyzarr.ir import fill

@@ -18,7 +18,7 @@ from lazyzarr.access.url import shown
 from lazyzarr.errors import LazyZarrError
 from lazyzarr.formats.netcdf3 import contiguous
 from lazyzarr.formats.prefix import Prefix
-from lazyzarr.formats.references import Member, Referenced, ReferencedGroup, Unreadable, unsupported
+from lazyzarr.formats.referenced import Member, Referenced, ReferencedGroup, Unreadable, unsupported
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import from_numpy
 from lazyzarr.ir.layout import Json, Layout, NamedConfig

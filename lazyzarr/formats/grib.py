@@ -16,7 +16,7 @@ from lazyzarr.access.session import Session
 from lazyzarr.access.url import shown
 from lazyzarr.codecs.grib_messages import check
 from lazyzarr.errors import LazyZarrError, SourceChanged, ViewLimitError
-from lazyzarr.formats.references import Member, Referenced, ReferencedGroup, Unreadable, malformed
+from lazyzarr.formats.referenced import Member, Referenced, ReferencedGroup, Unreadable, malformed
 from lazyzarr.formats.virtual_datasets import import_virtual
 
 _MOST = 4 << 30

@@ -23,7 +23,7 @@ from lazyzarr.access.stamps import changed
 from lazyzarr.access.url import child, from_user, parse, shown, to_path
 from lazyzarr.errors import LazyZarrError, SourceMissing, SourceProtocolError, UnsupportedFeature
 from lazyzarr.formats.icechunk_manifest import Checksums, checksums
-from lazyzarr.formats.references import Keyed, Referenced, ReferencedGroup, Unreadable, json_values
+from lazyzarr.formats.referenced import Keyed, Referenced, ReferencedGroup, Unreadable, json_values
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import read_group_metadata
 from lazyzarr.formats.zarr_references import cf_decode, grid_of, referenced

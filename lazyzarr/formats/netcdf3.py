@@ -18,7 +18,7 @@ from lazyzarr.access.url import shown
 from lazyzarr.codecs.values import PACKING, cf_unpack
 from lazyzarr.errors import LazyZarrError, ViewLimitError
 from lazyzarr.formats.prefix import Prefix
-from lazyzarr.formats.references import Referenced, ReferencedGroup, Unreadable, json_values, text, unsupported
+from lazyzarr.formats.referenced import Referenced, ReferencedGroup, Unreadable, json_values, text, unsupported
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import from_numpy
 from lazyzarr.ir.layout import Json, Layout, NamedConfig, Stamp

@@ -9,7 +9,7 @@ from __future__ import annotations
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import shown
 from lazyzarr.errors import SourceChanged, ViewLimitError
-from lazyzarr.formats.references import malformed
+from lazyzarr.formats.referenced import malformed
 
 FIRST = 1 << 16
 """Bytes of the first request."""

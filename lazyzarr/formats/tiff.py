@@ -15,7 +15,7 @@ from lazyzarr.access.session import Session
 from lazyzarr.access.url import shown
 from lazyzarr.errors import LazyZarrError, ViewLimitError
 from lazyzarr.formats.prefix import Prefix
-from lazyzarr.formats.references import Member, Referenced, ReferencedGroup, Unreadable, text, unsupported
+from lazyzarr.formats.referenced import Member, Referenced, ReferencedGroup, Unreadable, text, unsupported
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import from_numpy
 from lazyzarr.ir.layout import Json, Layout, NamedConfig

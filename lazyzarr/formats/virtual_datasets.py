@@ -20,7 +20,7 @@ from zarr.buffer import cpu
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import from_user
 from lazyzarr.errors import LazyZarrError, SourceMissing
-from lazyzarr.formats.references import Referenced, ReferencedGroup, Unreadable, json_values, unsupported
+from lazyzarr.formats.referenced import Referenced, ReferencedGroup, Unreadable, json_values, unsupported
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_references import referenced
 from lazyzarr.ir import fill

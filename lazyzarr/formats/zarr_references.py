@@ -17,7 +17,7 @@ import numpy as np
 
 from lazyzarr.codecs.values import PACKING, cf_unpack
 from lazyzarr.errors import SourceProtocolError
-from lazyzarr.formats.references import Referenced, distinct, json_values
+from lazyzarr.formats.referenced import Referenced, distinct, json_values
 from lazyzarr.formats.zarr import ZarrArrayInfo
 from lazyzarr.ir.data_type import DataType, to_numpy
 from lazyzarr.ir.layout import Json, Stamp

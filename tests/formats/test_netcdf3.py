@@ -71,7 +71,11 @@ def test_one_record_variable_is_not_padded(tmp_path: Path, dtype: str) -> None:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.lists(st.tuples(st.sampled_from(TYPES), st.booleans(), st.lists(st.integers(1, 4), max_size=2)), min_size=1, max_size=5),
+    st.lists(
+        st.tuples(st.sampled_from(TYPES), st.booleans(), st.lists(st.integers(1, 4), max_size=2)),
+        min_size=1,
+        max_size=5,
+    ),
     st.integers(0, 4),
 )
 def test_random_files_as_scipy_reads_them(tmp_path: Path, variables: list, records: int) -> None:
