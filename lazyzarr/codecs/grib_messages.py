@@ -5,6 +5,9 @@ of points, and that they run along rows. Refuses messages of several fields, and
 decoder does not turn.
 """
 
+# gribberish is compiled and has no stubs
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import math

@@ -131,7 +131,7 @@ def _extent(cards: Cards, prefix: Prefix) -> tuple[tuple[int, ...], int]:
     groups, heap = cards.get("GCOUNT", 1), cards.get("PCOUNT", 0)
     if any(not isinstance(n, int) or n < 0 for n in (*lengths, groups, heap)):
         raise prefix.malformed(f"a header has lengths {lengths}, GCOUNT {groups!r}, PCOUNT {heap!r}")
-    shape = tuple(lengths)
+    shape = tuple(int(n or 0) for n in lengths)
     if not rank:
         return (), 0
     cells = math.prod(shape[:-1] if cards.get("GROUPS") is True and shape[-1] == 0 else shape)

@@ -28,7 +28,7 @@ _NODE_ID, _REFS = 0, 1
 class Checksums(NamedTuple):
     """What a manifest says of n chunks of one array."""
 
-    index: np.ndarray
+    coords: np.ndarray
     """int64 (n, q): coordinates in the chunk grid."""
     etag: list[str]
     """Entity tag of the object of each chunk; ``""`` for none."""

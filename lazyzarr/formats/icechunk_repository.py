@@ -56,7 +56,10 @@ def open_repository(session: Session, url: str) -> icechunk.Repository:
 
 def location(repository: icechunk.Repository) -> str | None:
     """Where a repository is, if it is on local disk; Icechunk tells it in the text of its storage only."""
-    told = dict(line.partition(": ")[::2] for line in repr(repository.storage).splitlines())
+    told: dict[str, str] = {}
+    for line in repr(repository.storage).splitlines():
+        name, _, value = line.partition(": ")
+        told[name] = value
     return from_user(told["path"]) if told.get("type") == "local filesystem" and "path" in told else None
 
 
@@ -81,8 +84,10 @@ def snapshot(repository: icechunk.Repository, version: str | None) -> icechunk.S
             reason="source-format",
         )
     try:
-        if found:
-            return repository.readonly_session(**{found[0]: name})
+        if found == ["branch"]:
+            return repository.readonly_session(branch=name)
+        if found == ["tag"]:
+            return repository.readonly_session(tag=name)
         if kind in ("", "snapshot"):
             return repository.readonly_session(snapshot_id=name)
     except (icechunk.IcechunkError, ValueError) as error:
@@ -165,7 +170,7 @@ class _Snapshot:
         etags: dict[str, set[str]] = {}
         newest: dict[str, int] = {}
         for found in self._checksums(path):
-            rows = _rows(found.index, grid)
+            rows = _rows(found.coords, grid)
             for row, etag, modified in zip(rows.tolist(), found.etag, found.modified.tolist(), strict=True):
                 if etag:
                     etags.setdefault(places[row], set()).add(etag.strip('"'))

@@ -77,8 +77,10 @@ def import_tiff(session: Session, url: str, *, packing: Literal["auto", "raw"] =
 class _Directories:
     """The lists of tags."""
 
-    def __init__(self, prefix: Prefix, order: str, big: bool) -> None:
-        self.prefix, self.order, self.big = prefix, order, big
+    def __init__(self, prefix: Prefix, order: Literal["<", ">"], big: bool) -> None:
+        self.prefix = prefix
+        self.order: Literal["<", ">"] = order
+        self.big = big
 
     def number(self, at: int, width: int) -> int:
         return int(np.frombuffer(self.prefix.at(at, width), f"{self.order}u{width}")[0])

@@ -39,7 +39,7 @@ def etag(path: Path) -> str:
 
 def after(path: Path) -> datetime.datetime:
     """The next whole second after a file was written."""
-    return datetime.datetime.fromtimestamp(int(path.stat().st_mtime) + 1, datetime.timezone.utc)
+    return datetime.datetime.fromtimestamp(int(path.stat().st_mtime) + 1, datetime.UTC)
 
 
 def filled(folder: Path) -> tuple[icechunk.Repository, dict[str, np.ndarray]]:

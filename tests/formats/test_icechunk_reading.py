@@ -121,7 +121,7 @@ def test_checksums_of_a_manifest_are_those_that_were_set(tmp_path: Path) -> None
     found: dict[tuple[int, int], str | int] = {}
     for file in (tmp_path / "repo" / "manifests").iterdir():
         for one in checksums(file.read_bytes()).values():
-            for index, tag, modified in zip(one.index.tolist(), one.etag, one.modified.tolist(), strict=True):
+            for index, tag, modified in zip(one.coords.tolist(), one.etag, one.modified.tolist(), strict=True):
                 found[tuple(index)] = tag or modified or ""
     assert found == wanted
 
@@ -171,7 +171,7 @@ def test_damaged_manifests_give_typed_errors(tmp_path: Path) -> None:
     filled(tmp_path)
     rng = np.random.default_rng(0)
     shutil.copytree(tmp_path / "repo", tmp_path / "copy")
-    for number in range(60):
+    for _ in range(60):
         for file in (tmp_path / "copy" / "manifests").iterdir():
             data = bytearray(file.read_bytes())
             for at in rng.integers(0, len(data), 3):
