@@ -23,8 +23,8 @@ from lazyzarr.errors import LazyZarrError, SourceProtocolError, ViewSchemaError
 from lazyzarr.formats.zarr import read_array_metadata
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
+from lazyzarr.lower.locate import MISSING, OBJECT, VALUES, Chunks
 from lazyzarr.read import Reader
-from lazyzarr.read.locate import MISSING, OBJECT, VALUES, Chunks
 
 SAMPLE = 16
 SEED = 20150201
@@ -198,7 +198,7 @@ def _chunk(chunk: int, chunks: Chunks, session: Session) -> bool | Failure:
     if state == VALUES:
         return True
     stored = chunks.arrays[int(chunks.array[chunk])]
-    url = chunks.url[chunk]
+    url = chunks.url(chunk)
     try:
         if state == OBJECT:
             data = session.try_read(url, grant=stored.grant)
@@ -206,7 +206,9 @@ def _chunk(chunk: int, chunks: Chunks, session: Session) -> bool | Failure:
                 return False
         else:
             offset, length = int(chunks.offset[chunk]), int(chunks.length[chunk])
-            data = session.read(url, grant=stored.grant, offset=offset, length=length, stamp=chunks.stamp[chunk])
+            data = session.read(
+                url, grant=stored.grant, offset=offset, length=length, stamp=chunks.places[chunks.place[chunk]].stamp
+            )
         compile_chain(chunks.layouts[int(chunks.layout[chunk])]).decode(memoryview(data))
     except LazyZarrError as error:
         coords = tuple(chunks.coords[chunk, : len(stored.shape)].tolist())

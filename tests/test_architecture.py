@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("interpret", "optimize", "lower"),
     ("read", "formats", "document", "display"),
     (
-        *("casting", "combine", "group", "hdf5_views", "numpy_protocol", "opening", "saving", "stages"),
+        *("casting", "combine", "flattening", "group", "hdf5_views", "numpy_protocol", "opening", "saving", "stages"),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
         *("foreign", "reference_views"),
     ),
