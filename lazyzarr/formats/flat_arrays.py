@@ -38,7 +38,7 @@ class Collected:
     """Attributes."""
 
 
-def collected(views: Any, path: str, decode: Decode, what: str) -> Collected:
+def collected(views: Any, path: str, decode: Decode, what: str, *, rectilinear: bool = True) -> Collected:
     """The flat manifests of a view or a group.
 
     Raises
@@ -50,7 +50,7 @@ def collected(views: Any, path: str, decode: Decode, what: str) -> Collected:
     """
     found = Collected()
     problems: list[str] = []
-    _collect(views, path.strip("/"), decode, found, problems)
+    _collect(views, path.strip("/"), decode, rectilinear, found, problems)
     if problems:
         raise NotFlat(f"{what}; {len(problems)} things are in the way", problems)
     for one in found.arrays.values():
@@ -58,16 +58,16 @@ def collected(views: Any, path: str, decode: Decode, what: str) -> Collected:
     return found
 
 
-def _collect(views: Any, path: str, decode: Decode, found: Collected, problems: list[str]) -> None:
+def _collect(views: Any, path: str, decode: Decode, rectilinear: bool, found: Collected, problems: list[str]) -> None:
     if isinstance(views, Mapping):
         found.groups[path] = json_values(getattr(views, "attrs", {}))
         for name in views:
-            _collect(views[name], f"{path}/{name}".lstrip("/"), decode, found, problems)
+            _collect(views[name], f"{path}/{name}".lstrip("/"), decode, rectilinear, found, problems)
     elif hasattr(views, "flatten") and hasattr(views, "attrs"):
         if not path:
             raise SaveUnsupported("write of a view without a name; an array needs one; pass path=..., or a mapping")
         try:
-            found.arrays[path] = FlatArray(path, views.flatten(), decode)
+            found.arrays[path] = FlatArray(path, views.flatten(rectilinear=rectilinear), decode)
         except NotFlat as error:
             problems += [f"{path}: {problem}" for problem in error.problems]
     elif isinstance(views, np.ndarray | np.generic | list | int | float | str):

@@ -37,6 +37,7 @@ def write(
     path: str = "",
     overwrite: bool = False,
     decode: Decode = "exact",
+    rectilinear: bool = True,
 ) -> ExportReport:
     """Write a view, or a group of views and NumPy arrays, into a writable session of Icechunk.
 
@@ -53,6 +54,9 @@ def write(
     decode
         "exact" refuses packing that CF attributes would not say exactly, such as scales of single precision, which
         Zarr attributes have no type for; "attributes" writes them all the same, and says so in the report.
+    rectilinear
+        Whether chunks of several lengths on an axis may be written: zarr-python reads them only where
+        ``array.rectilinear_chunks`` is set in its configuration.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def write(
     store = target if isinstance(target, icechunk.IcechunkStore) else target.store
     if store.read_only:
         raise SaveUnsupported("write into an Icechunk session that is read-only; open repository.writable_session(...)")
-    given = collected(views, path, decode, "write into Icechunk")
+    given = collected(views, path, decode, "write into Icechunk", rectilinear=rectilinear)
     plain, paths = given.plain, [*given.arrays, *given.plain]
     _check_free(store, paths, overwrite)
     _check_containers(store, given.arrays.values())
@@ -97,11 +101,15 @@ def _write(one: FlatArray, store: icechunk.IcechunkStore, overwrite: bool) -> in
     """Write an array; how many of its references are pinned."""
     if overwrite:
         _run(store.delete_dir(one.path))
-    _set(store, f"{one.path}/zarr.json", json.dumps(one.metadata, allow_nan=False).encode())
+    _set(store, f"{one.path}/zarr.json", json.dumps(_spelled(one.metadata), allow_nan=False).encode())
     _check_readable(one, store)
     for row in np.flatnonzero(one.state == INLINE).tolist():
         at = np.unravel_index(row, one.flat.grid_shape) if one.flat.shape else ()
         _set(store, f"{one.path}/{'/'.join(('c', *(str(int(k)) for k in at)))}", one.flat.inline(row))
+    if not one.flat.is_regular:
+        one.lost.append(
+            f"{one.path}: readers need zarr's option array.rectilinear_chunks for its chunks of several lengths"
+        )
     rows = np.flatnonzero((one.state == RANGE) | (one.state == OBJECT))
     if not len(rows):
         return 0
@@ -114,6 +122,18 @@ def _write(one: FlatArray, store: icechunk.IcechunkStore, overwrite: bool) -> in
     else:
         _one_by_one(one, store, rows, checks)
     return pinned
+
+
+def _spelled(metadata: dict[str, Json]) -> dict[str, Json]:
+    """The metadata with every axis of a rectilinear grid as a list, the one spelling that Icechunk reads."""
+    grid = metadata["chunk_grid"]
+    if grid["name"] != "rectilinear":
+        return metadata
+    axes = [
+        [[axis, -(-length // axis)]] if isinstance(axis, int) else axis
+        for axis, length in zip(grid["configuration"]["chunk_shapes"], metadata["shape"], strict=True)
+    ]
+    return {**metadata, "chunk_grid": {**grid, "configuration": {**grid["configuration"], "chunk_shapes": axes}}}
 
 
 def _check_readable(one: FlatArray, store: icechunk.IcechunkStore) -> None:

@@ -17,7 +17,7 @@ from virtualizarr.manifests import ChunkManifest, ManifestArray, ManifestGroup
 from zarr.buffer import cpu
 from zarr.storage import MemoryStore
 
-from lazyzarr.errors import NotFlat, SaveUnsupported
+from lazyzarr.errors import SaveUnsupported
 from lazyzarr.formats.flat_arrays import Decode, FlatArray, collected
 from lazyzarr.lower.aligned import INLINE
 
@@ -42,7 +42,7 @@ def to_manifest_array(view: Any, *, decode: Decode = "exact") -> ManifestArray:
     SaveUnsupported
         A codec has no reader outside lazyzarr, or the packing cannot be said exactly.
     """
-    return _manifest_array(collected(view, "array", decode, "to_manifest_array").arrays["array"])
+    return _manifest_array(collected(view, "array", decode, "to_manifest_array", rectilinear=False).arrays["array"])
 
 
 def to_dataset(views: Any, *, name: str | None = None, decode: Decode = "exact") -> xr.Dataset:
@@ -62,7 +62,7 @@ def to_dataset(views: Any, *, name: str | None = None, decode: Decode = "exact")
     NotFlat, SaveUnsupported
         As `to_manifest_array`, for all views at once; also where an axis has no name.
     """
-    given = collected(views, name or "", decode, "to_dataset")
+    given = collected(views, name or "", decode, "to_dataset", rectilinear=False)
     deep = [
         path for path in (*given.arrays, *given.plain, *given.groups) if "/" in path or (path in given.groups and path)
     ]
@@ -82,11 +82,6 @@ def to_dataset(views: Any, *, name: str | None = None, decode: Decode = "exact")
 
 def _manifest_array(one: FlatArray) -> ManifestArray:
     flat = one.flat
-    if not flat.is_regular:
-        raise NotFlat(
-            f"to_dataset: {one.path} has chunks of several lengths; VirtualiZarr has regular grids only",
-            [f"{one.path}: the grid is {flat.chunk_lengths}; write it with lz.formats.icechunk, or copy it"],
-        )
     urls: Any = flat.urls()
     inlined: dict[tuple[int, ...], bytes] = {}
     grid = flat.grid_shape
