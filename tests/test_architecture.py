@@ -46,7 +46,19 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "base", "core", "misc"}
 
 NOT_IMPORTED = (
     *("zarr", "numcodecs", "networkx", "h5py", "hdf5plugin", "imagecodecs", "obstore", "fsspec", "aiohttp"),
-    *("typer", "rich", "xarray", "dask", "icechunk", "pandas", "cast_value_rs", "google_crc32c", "asyncio"),
+    *(
+        "typer",
+        "rich",
+        "xarray",
+        "dask",
+        "icechunk",
+        "pandas",
+        "virtualizarr",
+        "gribberish",
+        "cast_value_rs",
+        "google_crc32c",
+        "asyncio",
+    ),
 )
 """Top-level packages that ``import lazyzarr`` leaves alone."""
 MOST_MODULES = 30

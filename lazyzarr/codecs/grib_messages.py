@@ -67,10 +67,10 @@ def check(raw: bytes) -> int:
 
     Examples
     --------
-    >>> check(b"GRIB")
-    Traceback (most recent call last):
-    ...
-    lazyzarr.errors.ChunkDecodeError: GRIB message: it ends early; ...
+    >>> grid = bytes(6) + (35).to_bytes(4) + bytes(62)
+    >>> sections = (len(grid).to_bytes(4) + bytes([3]) + grid[5:]) + (5).to_bytes(4) + bytes([7])
+    >>> check(b"GRIB" + bytes([0, 0, 0, 2]) + (16 + len(sections) + 4).to_bytes(8) + sections + b"7777")
+    35
     """
     if raw[:4] != b"GRIB" or len(raw) < 16:
         raise _refused("it ends early" if raw[:4] == b"GRIB"[: len(raw)] else "it does not begin as one")

@@ -86,7 +86,11 @@ def test_every_state_of_a_chunk(tmp_path: Path) -> None:
         "scalar": lz.open(np.array(4.5, "f4")),
         "constant": lz.full((4,), 3, dtype="int16"),
     }
-    nested = {**{k: v for k, v in views.items() if "/" not in k}, "deep": {"memory": views["deep/memory"]}, "plain": np.arange(3)}
+    nested = {
+        **{k: v for k, v in views.items() if "/" not in k},
+        "deep": {"memory": views["deep/memory"]},
+        "plain": np.arange(3),
+    }
     repo = repository(tmp_path / "repo", (tmp_path,))
     session = repo.writable_session("main")
     report = write(nested, session)
