@@ -45,8 +45,8 @@ class Judgement:
 
     problems: tuple[Problem, ...]
     """By class; empty for L0."""
-    read_shape: tuple[int, ...]
-    """Of the regular grid on which each stored chunk is read once; without meaning where there are problems."""
+    read_shape: tuple[int, ...] | None
+    """Of the regular grid on which each stored chunk is read once, whatever else is in the way; None: there is none."""
     facts: Facts
     lengths: tuple[int | tuple[int, ...] | None, ...]
     form: Form
@@ -114,13 +114,19 @@ def judge(lowered: Lowered) -> Judgement:
     problems.extend(of_fill)
     return Judgement(
         problems=tuple(sorted(problems, key=lambda p: p.level)),
-        read_shape=tuple(axis.read_length for axis in facts.axes),
+        read_shape=_read_shape(facts),
         facts=facts,
         lengths=lengths,
         form=form,
         order=order,
         fill_value=fill_value,
     )
+
+
+def _read_shape(facts: Facts) -> tuple[int, ...] | None:
+    lengths = [axis.read_length for axis in facts.axes]
+    known = tuple(length for length in lengths if length is not None)
+    return known if len(known) == len(lengths) else None
 
 
 def _form(facts: Facts) -> tuple[Form, tuple[int, ...] | None, list[Problem]]:
@@ -262,7 +268,7 @@ def _positions(
     rows: slice | np.ndarray = slice(None)
     at = np.zeros(len(part.first), np.int64)
     for axis, chunks in enumerate(grid):
-        first = part.first[rows, axis]
+        first = part.first[rows, axis].astype(np.int64)
         if part.repeats is not None and part.gap is not None:
             repeats, gap = part.repeats[rows, axis], part.gap[rows, axis]
             if (repeats > 1).any():

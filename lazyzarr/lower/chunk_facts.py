@@ -31,7 +31,7 @@ class References:
     """One reference for each fragment of a block, and where it goes."""
 
     first: np.ndarray
-    """int64 (k, r) [cells of the view]."""
+    """(k, r) [cells of the view], in the smallest type: these columns are kept for all blocks."""
     repeats: np.ndarray | None
     gap: np.ndarray | None
     """int64 (k, r): number and distance of the cells over which the chunk is repeated; None: it never is."""
@@ -96,12 +96,17 @@ class Facts:
         fed = np.zeros((len(found), self.rank), bool)
         along = np.ones((len(found), self.rank), np.int64)
         for axis in range(found.axis.shape[1]):
-            rows = np.flatnonzero(found.axis[:, axis] != UNFED)
-            to = found.axis[rows, axis]
-            fed[rows, to] = True
-            along[rows, to] = extent[rows, axis]
+            to = found.axis[:, axis]
+            if to[0] != UNFED and (to == to[0]).all():
+                fed[:, to[0]] = True
+                along[:, to[0]] = extent[:, axis]
+                continue
+            rows = np.flatnonzero(to != UNFED)
+            fed[rows, to[rows]] = True
+            along[rows, to[rows]] = extent[rows, axis]
         combed = fed & (found.into_step > 1) & (found.into_count > 1)
-        self._windows(found, whole, combed, lengths)
+        if combed.any() or not whole.all():
+            self._windows(found, whole, combed, lengths)
         self._forms(found, chunks, chunk, along)
         for axis, grid in enumerate(self.axes):
             columns = (found.into_first[:, axis], found.into_count[:, axis], along[:, axis], ~fed[:, axis])
@@ -110,7 +115,7 @@ class Facts:
         again = bool((repeats > 1).any())
         self.references.append(
             References(
-                first=found.into_first,
+                first=found.into_first.astype(np.min_scalar_type(max(self.shape, default=0))),
                 repeats=repeats if again else None,
                 gap=found.into_step if again else None,
                 **self._references(found, chunks, chunk, shift, nbytes, extent),
@@ -122,20 +127,18 @@ class Facts:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Extent (m, q) [cells] of the stored chunk of each fragment after cutting; bytes cut off in front and bytes
         kept (-1: all), int64 (m,); and whether the fragment is that whole chunk (m,)."""
-        fed = found.axis != UNFED
-        at_end = np.zeros(fed.shape, bool)
-        if self.rank:
-            to = np.where(fed, found.axis, 0).astype(np.int64)
-            first, step, count = (
-                np.take_along_axis(getattr(found, f"into_{name}"), to, axis=1) for name in ("first", "step", "count")
-            )
-            at_end = fed & (first + step * (count - 1) + 1 == np.array(self.shape, np.int64)[to])
         run = (found.step == 1) | (found.count == 1)
+        begins = run & (found.start == 0)
+        fine = begins & (found.count == lengths)
         # the grid may overhang the far end of the view: a ragged last chunk is still whole there
-        fine = run & (found.start == 0) & ((found.count == lengths) | (at_end & (found.count < lengths)))
+        ragged = begins & (found.count < lengths) & (found.axis != UNFED)
+        if ragged.any():
+            fine |= ragged & self._at_end(found)
         extent = np.where(fine, lengths, found.count)
-        whole = fine.all(axis=1)
+        whole = _all(fine)
         shift, nbytes = np.zeros(len(found), np.int64), np.full(len(found), -1, np.int64)
+        if whole.all():
+            return extent, shift, nbytes, whole
         state = chunks.state[chunk]
         cut = ~whole
         whole = whole | (state == VALUES)
@@ -162,6 +165,16 @@ class Facts:
             nbytes[rows] = kept.prod(axis=1) * item
             whole[rows] = True
         return extent, shift, nbytes, whole
+
+    def _at_end(self, found: Fragments) -> np.ndarray:
+        """bool (m, q): the axis of the view that runs along this one ends with the fragment."""
+        if not self.rank:
+            return np.zeros(found.axis.shape, bool)
+        to = np.where(found.axis != UNFED, found.axis, 0).astype(np.int64)
+        first, step, count = (
+            np.take_along_axis(getattr(found, f"into_{name}"), to, axis=1) for name in ("first", "step", "count")
+        )
+        return first + step * (count - 1) + 1 == np.array(self.shape, np.int64)[to]
 
     def _windows(self, found: Fragments, whole: np.ndarray, combed: np.ndarray, lengths: np.ndarray) -> None:
         part = ~whole[:, None]
@@ -246,6 +259,7 @@ class Facts:
             self.memory.append(self._cells(found, chunks, chunk, row, extent))
             length[row] = -1
         number = chunks.linear[chunk]
+        number = number.astype(np.min_scalar_type(int(number.max(initial=0))))
         return {"state": state, "origin": origin.astype(np.int32), "offset": offset, "length": length, "number": number}
 
     def _origin(
@@ -283,6 +297,14 @@ def bits(value: Json, data_type: DataType) -> object:
     dtype = to_numpy(data_type)
     scalar = from_json(value, data_type)
     return scalar if dtype.kind in "TO" else np.asarray(scalar, dtype).tobytes()
+
+
+def _all(mask: np.ndarray) -> np.ndarray:
+    """bool (m,): all of a row; NumPy takes ten times as long along axes this short."""
+    found = np.ones(len(mask), bool)
+    for column in mask.T:
+        found &= column
+    return found
 
 
 def _pairs(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
