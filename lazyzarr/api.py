@@ -30,6 +30,7 @@ def open(
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
     verify: bool = True,
     missing: Literal["error", "fill"] = "error",
+    version: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Any:
     """Open a stored array, a saved view, a file or a group; metadata is read, chunks are not.
@@ -37,8 +38,10 @@ def open(
     Parameters
     ----------
     place
-        A path or URL of a Zarr array, a Zarr group, a saved view, or an HDF5/NetCDF-4 file; a ``zarr.Array``,
-        ``zarr.Group`` or Zarr store; or a NumPy array, which is stored with the view when it is saved.
+        A path or URL of a Zarr array, a Zarr group, a saved view, an Icechunk repository, or an HDF5, NetCDF, FITS,
+        TIFF or GRIB file; a ``zarr.Array``, ``zarr.Group`` or Zarr store; a repository, session or store of Icechunk;
+        a ``ManifestArray`` or virtual dataset of VirtualiZarr; or a NumPy array, which is stored with the view when
+        it is saved.
     variable
         Name of the array inside a file or a group.
     packing
@@ -52,6 +55,9 @@ def open(
         False accepts sources that changed since they were referenced.
     missing
         What a virtual HDF5 dataset reads where a source file is not there.
+    version
+        Branch, tag or snapshot id of an Icechunk repository, also as ``"branch:..."``, ``"tag:..."`` or
+        ``"snapshot:..."``; by default the branch ``main``.
     limits
         What a saved view may cost.
 
@@ -70,7 +76,13 @@ def open(
     array([3, 2, 1, 0])
     """
     opening = Opening(
-        allow=allow, storage_options=storage_options, packing=packing, verify=verify, missing=missing, limits=limits
+        allow=allow,
+        storage_options=storage_options,
+        packing=packing,
+        verify=verify,
+        missing=missing,
+        version=version,
+        limits=limits,
     )
     return opening.open(place, variable)
 

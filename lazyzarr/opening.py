@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lazyzarr.access.policy import grant_for
+from lazyzarr.access.policy import Grant, configured, grant_for
 from lazyzarr.access.ranged_file import FIRST, RangedFile
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import child, from_user, parse, shown, to_path
@@ -24,6 +24,17 @@ from lazyzarr.document.decode import DEFAULT_LIMITS, decode
 from lazyzarr.document.limits import Limits
 from lazyzarr.document.wire import CONVENTIONS, is_ours
 from lazyzarr.errors import ExtraMissing, SourceMissing, SourceProtocolError, ViewSchemaError
+from lazyzarr.foreign import (
+    chosen,
+    format_of,
+    is_icechunk,
+    is_repository,
+    is_virtual,
+    open_file,
+    open_icechunk,
+    open_repository,
+    open_virtual,
+)
 from lazyzarr.formats.signatures import described, is_hdf5
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import GroupInfo, read_group_metadata
@@ -57,6 +68,8 @@ class Opening:
         False accepts sources that changed since they were referenced.
     missing
         What virtual HDF5 datasets read where a source file is not there: "error" or "fill".
+    version
+        Branch, tag or snapshot of an Icechunk repository.
     limits
         What a document may cost.
     """
@@ -69,11 +82,13 @@ class Opening:
         packing: Packing = "auto",
         verify: bool = True,
         missing: Literal["error", "fill"] = "error",
+        version: str | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.allow = tuple(allow)
         self.packing: Packing = packing
         self.missing = missing
+        self.version = version
         self.limits = limits
         self.session = Session(storage_options, verify_stamps=verify)
         self.reader = Reader(self.session)
@@ -82,15 +97,23 @@ class Opening:
 
     def open(self, place: Any, variable: str | None = None) -> View | Group:
         """What `lazyzarr.open` gives."""
+        if self.version is not None and not (isinstance(place, str | os.PathLike) or is_icechunk(place)):
+            raise self._no_versions(type(place).__name__)
         if isinstance(place, View | Group):
             return place
         if isinstance(place, np.ndarray):
             return inline(place, self.reader)
         if type(place).__module__.partition(".")[0] == "zarr":
             return self._from_zarr(place, variable)
+        if is_icechunk(place):
+            allow = Grant.of((*self.allow, *configured()))
+            return open_icechunk(place, variable, self.version, packing=self.packing, reader=self.reader, allow=allow)
+        if is_virtual(place):
+            return open_virtual(place, variable, packing=self.packing, reader=self.reader)
         if not isinstance(place, str | os.PathLike):
             raise ViewSchemaError(
-                f"open of a {type(place).__name__}; views are opened from paths, URLs, NumPy arrays, Zarr arrays and stores",
+                f"open of a {type(place).__name__}; views are opened from paths, URLs, NumPy arrays, Zarr arrays, "
+                "stores, Icechunk repositories and virtual datasets",
                 reason="source-format",
             )
         return self._from_url(from_user(place), variable)
@@ -102,25 +125,24 @@ class Opening:
 
     def _from_url(self, url: str, variable: str | None) -> View | Group:
         self._root = url
-        file = _NOT_ASKED
-        if not url.startswith("file://") and _NAMED_LIKE_A_FILE.search(url):
-            file = self._file(url)
-        # Nothing can be below a location with a query string.
-        found = None if (file and file.is_hdf5) or "?" in url else self._zarr_node(url)
-        if found is None:
-            if file is _NOT_ASKED:
+        file, found = _NOT_ASKED, None
+        if self.version is None:
+            if not url.startswith("file://") and _NAMED_LIKE_A_FILE.search(url):
                 file = self._file(url)
-            if file is None:
-                raise self._nothing_at(url)
-            return self._from_file(file, url, variable)
-        if variable is None:
-            return found
-        if isinstance(found, View):
-            raise ViewSchemaError(
-                f"open of variable {variable!r} of {shown(url)}; that is an array itself; leave variable out",
-                reason="source-format",
-            )
-        return _member(found, variable, url)
+            # Nothing can be below a location with a query string.
+            found = None if (file and file.is_hdf5) or "?" in url else self._zarr_node(url)
+            if found is None and file is _NOT_ASKED:
+                file = self._file(url)
+            if found is None and file is not None:
+                return self._from_file(file, url, variable)
+        if found is None and is_repository(self.session, url):
+            grant = grant_for(url, self.allow)
+            return open_repository(url, variable, self.version, packing=self.packing, reader=self.reader, grant=grant)
+        if self.version is not None:
+            raise self._no_versions(shown(url))
+        if found is None:
+            raise self._nothing_at(url)
+        return chosen(found, variable, url)
 
     # -- Zarr -----------------------------------------------------------------------------------------
 
@@ -240,10 +262,13 @@ class Opening:
 
     def _from_file(self, file: _File, url: str, variable: str | None) -> View | Group:
         if not file.is_hdf5:
+            kind = format_of(file.start)
+            if kind is not None:
+                return open_file(kind, url, variable, packing=self.packing, reader=self.reader)
             raise SourceProtocolError(
-                f"open of {shown(url)}; {described(file.start)}, and has no HDF5 signature; "
-                "Zarr arrays, groups, saved views and HDF5/NetCDF-4 files can be opened; name one of these, or copy "
-                "the data into one",
+                f"open of {shown(url)}; {described(file.start)}, and has no HDF5 signature; Zarr arrays, groups, saved "
+                "views and HDF5, NetCDF, FITS, TIFF and GRIB files can be opened; name one of these, or copy the data "
+                "into one",
                 reason="source-format",
             )
         try:
@@ -262,6 +287,12 @@ class Opening:
             missing=self.missing,
             reader=self.reader,
             allow=grant_for(url, self.allow).permits,
+        )
+
+    def _no_versions(self, place: str) -> ViewSchemaError:
+        return ViewSchemaError(
+            f"open of version {self.version!r} of {place}; only Icechunk repositories have versions; leave version out",
+            reason="source-format",
         )
 
     def _nothing_at(self, url: str) -> SourceMissing:
@@ -310,12 +341,3 @@ def inline(array: np.ndarray, reader: Reader) -> View:
     layout = Layout(data_type, fill.zero(data_type), tuple(max(n, 1) for n in held.shape), (codec,))
     stored = StoredArray(layout=0, shape=held.shape, values=table.name)
     return source(stored, [layout], reader=reader, tables={table.name: table})
-
-
-def _member(group: Group, variable: str, url: str) -> View | Group:
-    try:
-        return group[variable]
-    except KeyError as error:
-        raise SourceMissing(
-            f"open of variable {variable!r} of {shown(url)}; {error.args[0]}; name one of them"
-        ) from None

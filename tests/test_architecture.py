@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         *("casting", "combine", "described", "flattening", "group", "hdf5_views", "numpy_protocol", "opening"),
         *("saving", "served", "stages", "view_store"),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
+        *("foreign", "reference_views"),
     ),
     ("cli", "demo"),
     ("__main__",),
@@ -47,7 +48,19 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "base", "core", "misc"}
 
 NOT_IMPORTED = (
     *("zarr", "numcodecs", "networkx", "h5py", "hdf5plugin", "imagecodecs", "obstore", "fsspec", "aiohttp"),
-    *("typer", "rich", "xarray", "dask", "icechunk", "pandas", "cast_value_rs", "google_crc32c", "asyncio"),
+    *(
+        "typer",
+        "rich",
+        "xarray",
+        "dask",
+        "icechunk",
+        "pandas",
+        "virtualizarr",
+        "gribberish",
+        "cast_value_rs",
+        "google_crc32c",
+        "asyncio",
+    ),
 )
 """Top-level packages that ``import lazyzarr`` leaves alone."""
 MOST_MODULES = 30
