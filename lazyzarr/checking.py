@@ -24,7 +24,7 @@ from lazyzarr.formats.zarr import read_array_metadata
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
 from lazyzarr.read import Reader
-from lazyzarr.read.locate import MISSING, OBJECT, VALUES, Chunks
+from lazyzarr.read.locate import INLINE, MISSING, OBJECT, VALUES, Chunks
 
 SAMPLE = 16
 SEED = 20150201
@@ -173,7 +173,7 @@ def _references(stored: StoredArray, graph: Graph, session: Session) -> None:
     ends = np.asarray(refs["offset"][rows]).astype(np.int64) + np.asarray(refs["length"][rows]).astype(np.int64)
     here = np.ones(len(ends), bool)
     if "state" in refs:
-        here &= np.asarray(refs["state"][rows]) != 0
+        here &= np.asarray(refs["state"][rows]) == 1
     if "place" in refs:
         here &= np.asarray(refs["place"][rows]) == 0
     size = session.stat(stored.location, grant=stored.grant).size
@@ -200,10 +200,14 @@ def _chunk(chunk: int, chunks: Chunks, session: Session) -> bool | Failure:
     stored = chunks.arrays[int(chunks.array[chunk])]
     url = chunks.url[chunk]
     try:
-        if state == OBJECT:
+        if state == INLINE:
+            data = chunks.inline(chunk)
+        elif chunks.may_be_absent(chunk):
             data = session.try_read(url, grant=stored.grant)
             if data is None:
                 return False
+        elif state == OBJECT:
+            data = session.read(url, grant=stored.grant, stamp=chunks.stamp[chunk])
         else:
             offset, length = int(chunks.offset[chunk]), int(chunks.length[chunk])
             data = session.read(url, grant=stored.grant, offset=offset, length=length, stamp=chunks.stamp[chunk])

@@ -32,7 +32,7 @@ from lazyzarr.lower.fragments import fragments
 from lazyzarr.lower.lowering import Lowered, lower
 from lazyzarr.optimize import Step, optimize
 from lazyzarr.read import Reader
-from lazyzarr.read.locate import RANGE, STATE_NAMES, VALUES
+from lazyzarr.read.locate import INLINE, RANGE, STATE_NAMES, VALUES
 from lazyzarr.read.plan import Request
 from lazyzarr.read.small import MOST_CHUNKS
 
@@ -195,7 +195,7 @@ def _table(rows: list[list[str]], header: list[str], total: int, noun: str) -> l
 
 def _object(url: str, state: int, offset: int, length: int) -> str:
     if not url:
-        return "cells in a table" if state == VALUES else ""
+        return {VALUES: "cells in a table", INLINE: f"{length} bytes in a table"}.get(state, "")
     where = spelling.location(url)
     if state == RANGE:
         return f"{where} bytes {offset}:{offset + length}"

@@ -1,12 +1,13 @@
 """Where the bytes of chunks are: fragments to chunks, each named once.
 
 1. Fragments of the same chunk are put together, so that a chunk is fetched and decoded once.
-2. Each chunk gets its state: missing, an object under a key, a byte range of an object, or cells in a table.
+2. Each chunk gets its state: missing, an object, a byte range of an object, cells in a table, or bytes in a table.
 Refuses to fetch chunk bytes; reference tables are read for the rows asked for only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,15 @@ import numpy as np
 from lazyzarr.errors import ViewSchemaError
 from lazyzarr.ir.chunk_keys import chunk_keys
 from lazyzarr.ir.layout import Layout, Stamp, StoredArray
+from lazyzarr.ir.tables import Table
 from lazyzarr.lower.fragments import Fragments
 from lazyzarr.lower.lowering import Lowered
 
-MISSING, OBJECT, RANGE, VALUES = range(4)
-"""States of a chunk."""
-STATE_NAMES = ("missing", "object", "range", "values")
+MISSING, OBJECT, RANGE, VALUES, INLINE = range(5)
+"""States of a chunk. Only an object under a chunk key may be absent; one that is referenced has to be there."""
+STATE_NAMES = ("missing", "object", "range", "values", "inline")
+_STATES = np.array([MISSING, RANGE, OBJECT, INLINE], np.int8)
+"""By the column ``state`` of a table of references."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,34 @@ class Chunks:
     first_member: np.ndarray
     """int64 (n + 1,): where in ``members`` those of each chunk begin."""
     layouts: tuple[Layout, ...]
+    tables: Mapping[str, Table]
 
     def __len__(self) -> int:
         return len(self.array)
+
+    def may_be_absent(self, chunk: int) -> bool:
+        """Whether storage that has no such object means that the chunk was never written."""
+        return self.state[chunk] == OBJECT and self.arrays[int(self.array[chunk])].refs is None
+
+    def inline(self, chunk: int) -> memoryview:
+        """The stored bytes of a chunk that is kept beside the graph.
+
+        Raises
+        ------
+        ViewSchemaError
+            The table does not have these bytes.
+        """
+        name = self.arrays[int(self.array[chunk])].inline
+        assert name is not None
+        offset, length = int(self.offset[chunk]), int(self.length[chunk])
+        held = np.asarray(self.tables[name]["bytes"][offset : offset + length])
+        if offset < 0 or len(held) != length:
+            raise ViewSchemaError(
+                f"a chunk has bytes {offset} to {offset + length} of the table {name}; the table is shorter; "
+                "make the view again",
+                reason="table-invalid",
+            )
+        return memoryview(np.ascontiguousarray(held))
 
 
 def locate(lowered: Lowered, found: Fragments) -> Chunks:
@@ -90,6 +119,7 @@ def locate(lowered: Lowered, found: Fragments) -> Chunks:
         members=members,
         first_member=np.r_[begins, len(members)],
         layouts=tuple(located.layouts),
+        tables=located.graph.tables,
     )
 
 
@@ -151,7 +181,8 @@ class _Located:
         self.length[rows] = np.asarray(refs["length"][key]).astype(np.int64)
         self.state[rows] = RANGE
         if "state" in refs:
-            self.state[rows][np.asarray(refs["state"][key]) == 0] = MISSING
+            self.state[rows] = _STATES[np.asarray(refs["state"][key])]
+            self.length[rows][self.state[rows] == OBJECT] = -1
         if "layout" in refs:
             self._variants(stored, rows, np.asarray(refs["layout"][key]))
         locations = [stored.location or "", *(place.location for place in stored.places)]
