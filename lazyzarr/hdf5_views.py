@@ -14,17 +14,14 @@ import numpy as np
 
 from lazyzarr.access.url import shown, to_path
 from lazyzarr.algebra.span import Span, canonical
-from lazyzarr.casting import decoded_fill
 from lazyzarr.errors import SourceMissing, UnsupportedFeature
 from lazyzarr.formats.hdf5 import import_array, import_file
 from lazyzarr.formats.hdf5_model import Hdf5Array, Hdf5Group, Hdf5Item, Hdf5Mapping, Hdf5Refused, Hdf5Virtual
 from lazyzarr.group import Group
-from lazyzarr.ir import data_type as types
-from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Json, NamedConfig, Place, StoredArray
-from lazyzarr.ir.nodes import Decode, Fill, Overlay
+from lazyzarr.ir.layout import Place, StoredArray
+from lazyzarr.ir.nodes import Fill, Overlay
 from lazyzarr.ir.tables import Table
-from lazyzarr.leaves import source
+from lazyzarr.leaves import source, unpacked
 from lazyzarr.read import Reader
 from lazyzarr.view import View
 
@@ -49,7 +46,7 @@ class _File:
             raise UnsupportedFeature(found.message, reason=found.reason, where=found.name)
         view = self.stored(found) if isinstance(found, Hdf5Array) else self.virtual(found)
         view = view._same(dims=found.dimension_names, attrs=found.attributes)
-        return view if found.decode is None else _unpacked(view, found.decode)
+        return view if found.decode is None else unpacked(view, found.decode)
 
     def stored(self, found: Hdf5Array) -> View:
         if found.values is not None:
@@ -133,15 +130,6 @@ def open_hdf5(
     if variable is None:
         return file.group(import_file(path, url, packing=packing))
     return file.item(import_array(path, url, variable, packing=packing))
-
-
-def _unpacked(view: View, configuration: dict[str, Json]) -> View:
-    target = types.from_json(configuration["data_type"])
-    codecs = (NamedConfig("lazyzarr.unpack", configuration),)
-    value = decoded_fill(view.schema, codecs, target)
-    return View(
-        Decode(0, codecs, target, value), (view,), own=Graph(()), reader=view.reader, dims=view.dims, attrs=view.attrs
-    )
 
 
 def _cut(view: View, mapping: Hdf5Mapping) -> View:

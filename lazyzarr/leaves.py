@@ -1,4 +1,4 @@
-"""Views that start somewhere: a stored array, or a constant.
+"""Views that start somewhere: a stored array, as it is or unpacked, or a constant.
 
 Owns the leaves that other modules make views from. Refuses to open anything.
 """
@@ -14,8 +14,8 @@ from lazyzarr import casting
 from lazyzarr.errors import ShapeError
 from lazyzarr.ir import data_type as types
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Layout, StoredArray
-from lazyzarr.ir.nodes import Fill, Source
+from lazyzarr.ir.layout import Json, Layout, NamedConfig, StoredArray
+from lazyzarr.ir.nodes import Decode, Fill, Source
 from lazyzarr.ir.tables import Table
 from lazyzarr.read import Reader
 from lazyzarr.view import View
@@ -33,6 +33,16 @@ def source(
     """View of one stored array; ``array.layout`` is a position in ``layouts``."""
     own = Graph((), layouts=layouts, arrays=[array], tables=tables)
     return View(Source(0), own=own, reader=reader, dims=dims, attrs=attrs)
+
+
+def unpacked(view: View, configuration: Mapping[str, Json]) -> View:
+    """A stored array with the ``lazyzarr.unpack`` that the attributes of its file ask for."""
+    target = types.from_json(configuration["data_type"])
+    codecs = (NamedConfig("lazyzarr.unpack", dict(configuration)),)
+    value = casting.decoded_fill(view.schema, codecs, target)
+    return View(
+        Decode(0, codecs, target, value), (view,), own=Graph(()), reader=view.reader, dims=view.dims, attrs=view.attrs
+    )
 
 
 def full(shape: Sequence[int] | int, value: Any, *, dtype: Any = None) -> View:
