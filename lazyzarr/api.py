@@ -29,6 +29,7 @@ def open(
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
     verify: bool = True,
     missing: Literal["error", "fill"] = "error",
+    templates: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Any:
     """Open a stored array, a saved view, a file or a group; metadata is read, chunks are not.
@@ -36,23 +37,27 @@ def open(
     Parameters
     ----------
     place
-        A path or URL of a Zarr array, a Zarr group, a saved view, or an HDF5/NetCDF-4 file; a ``zarr.Array``,
-        ``zarr.Group`` or Zarr store; or a NumPy array, which is stored with the view when it is saved.
+        A path or URL of a Zarr array, a Zarr group, a saved view, an HDF5/NetCDF-4 file, or kerchunk references (JSON
+        or Parquet); a ``zarr.Array``, ``zarr.Group`` or Zarr store; or a NumPy array, which is stored with the view when
+        it is saved.
     variable
         Name of the array inside a file or a group.
     packing
         "auto": CF ``scale_factor``, ``add_offset`` and ``_FillValue`` of a file become a decode node, with the
         values and type that xarray decodes to; "raw": stored integers, attributes kept.
     allow
-        What a saved view may reference beside locations below its own parent directory.
+        What a saved view or a file of references may reference beside locations below its own parent directory.
     storage_options
         ``{prefix: options}`` for remote storage; never read from a document.
     verify
         False accepts sources that changed since they were referenced.
     missing
         What a virtual HDF5 dataset reads where a source file is not there.
+    templates
+        Whether templates and generators of a kerchunk file are expanded; refused otherwise, since they hide what the
+        file refers to.
     limits
-        What a saved view may cost.
+        What a saved view or a file of references may cost.
 
     Returns
     -------
@@ -69,7 +74,13 @@ def open(
     array([3, 2, 1, 0])
     """
     opening = Opening(
-        allow=allow, storage_options=storage_options, packing=packing, verify=verify, missing=missing, limits=limits
+        allow=allow,
+        storage_options=storage_options,
+        packing=packing,
+        verify=verify,
+        missing=missing,
+        templates=templates,
+        limits=limits,
     )
     return opening.open(place, variable)
 

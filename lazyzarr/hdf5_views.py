@@ -17,6 +17,7 @@ from lazyzarr.algebra.span import Span, canonical
 from lazyzarr.errors import SourceMissing, UnsupportedFeature
 from lazyzarr.formats.hdf5 import import_array, import_file
 from lazyzarr.formats.hdf5_model import Hdf5Array, Hdf5Group, Hdf5Item, Hdf5Mapping, Hdf5Refused, Hdf5Virtual
+from lazyzarr.formats.packing import Packing
 from lazyzarr.group import Group
 from lazyzarr.ir.layout import Place, StoredArray
 from lazyzarr.ir.nodes import Fill, Overlay
@@ -24,8 +25,6 @@ from lazyzarr.ir.tables import Table
 from lazyzarr.leaves import source, unpacked
 from lazyzarr.read import Reader
 from lazyzarr.view import View
-
-Packing = Literal["auto", "raw"]
 
 
 class _File:

@@ -22,6 +22,8 @@ from lazyzarr.document.decode import DEFAULT_LIMITS, decode
 from lazyzarr.document.limits import Limits
 from lazyzarr.document.wire import CONVENTIONS, is_ours
 from lazyzarr.errors import ExtraMissing, SourceMissing, SourceProtocolError, ViewSchemaError
+from lazyzarr.formats.manifest_reading import manifest_of
+from lazyzarr.formats.packing import Packing
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import GroupInfo, read_group_metadata
 from lazyzarr.group import Group
@@ -31,9 +33,9 @@ from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
 from lazyzarr.ir.tables import Table
 from lazyzarr.leaves import source
 from lazyzarr.read import Reader
+from lazyzarr.reference_views import References
 from lazyzarr.view import View
 
-Packing = Literal["auto", "raw"]
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -52,6 +54,8 @@ class Opening:
         False accepts sources that changed since they were referenced.
     missing
         What virtual HDF5 datasets read where a source file is not there: "error" or "fill".
+    templates
+        Whether templates and generators of kerchunk JSON are expanded.
     limits
         What a document may cost.
     """
@@ -64,11 +68,13 @@ class Opening:
         packing: Packing = "auto",
         verify: bool = True,
         missing: Literal["error", "fill"] = "error",
+        templates: bool = False,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.allow = tuple(allow)
         self.packing: Packing = packing
         self.missing = missing
+        self.templates = templates
         self.limits = limits
         self.session = Session(storage_options, verify_stamps=verify)
         self.reader = Reader(self.session)
@@ -98,8 +104,10 @@ class Opening:
     def _from_url(self, url: str, variable: str | None) -> View | Group:
         self._root = url
         found = self._zarr_node(url)
-        if found is None and self._is_file(url):
+        if found is None and self._is_file(url) and not self._begins_as_json(url):
             return self._from_file(url, variable)
+        if found is None:
+            found = self._references(url)
         if found is None:
             raise self._nothing_at(url)
         if variable is None:
@@ -127,6 +135,9 @@ class Opening:
             node = read_group_metadata(text)
             if node.node_type == "group":
                 return self._group(url, node, known)
+            manifest = manifest_of(text) if b"storage_transformers" in text else None
+            if manifest is not None:
+                return self._reference_file(url).manifest(text, manifest, url)
             return self._array(url, _array_metadata(text, None), stamp)
         document = self._metadata(url, ".zarray")
         if document is not None:
@@ -202,6 +213,32 @@ class Opening:
 
     # -- files ----------------------------------------------------------------------------------------
 
+    def _references(self, url: str) -> View | Group | None:
+        """What kerchunk JSON or Parquet at a location describes; None where it is neither."""
+        if url.partition("?")[0].endswith(".json") or self._is_file(url):
+            try:
+                text, stamp = self.session.read_stamped(url, limit=self.limits.document_bytes)
+            except SourceMissing:
+                return None
+            return self._reference_file(url).json(bytes(text), stamp)
+        found = self._metadata(url, ".zmetadata")
+        return None if found is None else self._reference_file(url).parquet(*found)
+
+    def _reference_file(self, url: str) -> References:
+        """A file of references is a document: it reaches what is below its own parent, or is allowed."""
+        return References(
+            url,
+            reader=self.reader,
+            grant=grant_for(self._root, self.allow),
+            packing=self.packing,
+            limits=self.limits,
+            templates=self.templates,
+        )
+
+    def _begins_as_json(self, url: str) -> bool:
+        with open(to_path(url), "rb") as file:
+            return file.read(64).lstrip()[:1] == b"{"
+
     def _is_file(self, url: str) -> bool:
         return url.startswith("file://") and os.path.isfile(to_path(url))
 
@@ -212,7 +249,7 @@ class Opening:
                 start = file.read(8)
             raise SourceProtocolError(
                 f"open of {shown(url)}; it begins with {start!r}, which is no format known here; "
-                "Zarr arrays, saved views and HDF5/NetCDF-4 files can be opened",
+                "Zarr arrays, saved views, HDF5/NetCDF-4 files and files of references can be opened",
                 reason="source-format",
             )
         try:

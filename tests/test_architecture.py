@@ -25,7 +25,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("interpret", "optimize", "lower"),
     ("read", "formats", "document", "display"),
     (
-        *("casting", "combine", "group", "hdf5_views", "numpy_protocol", "opening", "saving", "stages"),
+        *(
+            "casting",
+            "combine",
+            "group",
+            "hdf5_views",
+            "numpy_protocol",
+            "opening",
+            "reference_views",
+            "saving",
+            "stages",
+        ),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
     ),
     ("cli", "demo"),

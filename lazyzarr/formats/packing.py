@@ -7,6 +7,9 @@ come from; their types matter, so importers pass NumPy scalars where the file ha
 
 from __future__ import annotations
 
+import base64
+import binascii
+import struct
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
@@ -14,7 +17,9 @@ from typing import Any, Literal
 import numpy as np
 
 from lazyzarr.codecs.values import PACKING, cf_unpack
-from lazyzarr.ir.data_type import from_numpy
+from lazyzarr.errors import CastError
+from lazyzarr.ir import fill
+from lazyzarr.ir.data_type import DataType, from_numpy, to_numpy
 from lazyzarr.ir.layout import Json
 
 Packing = Literal["auto", "raw"]
@@ -44,6 +49,44 @@ def packing_of(
     decode, kept = _unpacking(dtype.str, found)
     rest = {name: value for name, value in attributes.items() if name not in PACKING or name in kept}
     return None if decode is None else dict(decode), rest
+
+
+def with_fill_value(attributes: Mapping[str, Any], data_type: DataType, fill_value: Json) -> dict[str, Any]:
+    """Attributes of a Zarr array with ``_FillValue`` as xarray has it.
+
+    The fill value of a version 2 array stands for ``_FillValue``; writers of kerchunk move it there. In attributes of
+    version 3 arrays, which are JSON, one of floating point is base64.
+
+    Parameters
+    ----------
+    fill_value
+        Of a version 2 array, unless it is null; None for others.
+
+    Raises
+    ------
+    CastError
+        ``packing-ambiguous``: the attribute is not in this form.
+
+    Examples
+    --------
+    >>> with_fill_value({}, "int16", -1), with_fill_value({"_FillValue": "AAAAAAAA8D8="}, "float32", None)
+    ({'_FillValue': np.int16(-1)}, {'_FillValue': 1.0})
+    """
+    out = dict(attributes)
+    dtype = to_numpy(data_type)
+    if dtype.kind not in "iuf":
+        return out
+    if fill_value is not None:
+        out["_FillValue"] = fill.from_json(fill_value, data_type)
+    elif dtype.kind == "f" and isinstance(out.get("_FillValue"), str):
+        try:
+            (out["_FillValue"],) = struct.unpack("<d", base64.b64decode(out["_FillValue"], validate=True))
+        except (binascii.Error, ValueError, struct.error) as error:
+            raise CastError(
+                f"unpack: _FillValue is {out['_FillValue']!r}; of Zarr v3 it is 8 bytes in base64; correct the attribute",
+                reason="packing-ambiguous",
+            ) from error
+    return out
 
 
 class _Exact:
