@@ -33,7 +33,7 @@ from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
 from lazyzarr.ir.tables import Table
 from lazyzarr.leaves import source
 from lazyzarr.read import Reader
-from lazyzarr.reference_views import References
+from lazyzarr.kerchunk_views import References
 from lazyzarr.view import View
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
