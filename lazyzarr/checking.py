@@ -23,8 +23,8 @@ from lazyzarr.errors import LazyZarrError, SourceProtocolError, ViewSchemaError
 from lazyzarr.formats.zarr import read_array_metadata
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
+from lazyzarr.lower.locate import INLINE, MISSING, OBJECT, VALUES, Chunks
 from lazyzarr.read import Reader
-from lazyzarr.read.locate import INLINE, MISSING, OBJECT, VALUES, Chunks
 
 SAMPLE = 16
 SEED = 20150201
@@ -198,7 +198,7 @@ def _chunk(chunk: int, chunks: Chunks, session: Session) -> bool | Failure:
     if state == VALUES:
         return True
     stored = chunks.arrays[int(chunks.array[chunk])]
-    url = chunks.url[chunk]
+    url = chunks.url(chunk)
     try:
         if state == INLINE:
             data = chunks.inline(chunk)
@@ -207,10 +207,10 @@ def _chunk(chunk: int, chunks: Chunks, session: Session) -> bool | Failure:
             if data is None:
                 return False
         elif state == OBJECT:
-            data = session.read(url, grant=stored.grant, stamp=chunks.stamp[chunk])
+            data = session.read(url, grant=stored.grant, stamp=chunks.stamp(chunk))
         else:
             offset, length = int(chunks.offset[chunk]), int(chunks.length[chunk])
-            data = session.read(url, grant=stored.grant, offset=offset, length=length, stamp=chunks.stamp[chunk])
+            data = session.read(url, grant=stored.grant, offset=offset, length=length, stamp=chunks.stamp(chunk))
         compile_chain(chunks.layouts[int(chunks.layout[chunk])]).decode(memoryview(data))
     except LazyZarrError as error:
         coords = tuple(chunks.coords[chunk, : len(stored.shape)].tolist())

@@ -31,9 +31,9 @@ from lazyzarr.ir import data_type as types
 from lazyzarr.ir import fill
 from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
 from lazyzarr.ir.tables import Table
+from lazyzarr.kerchunk_views import References
 from lazyzarr.leaves import source
 from lazyzarr.read import Reader
-from lazyzarr.kerchunk_views import References
 from lazyzarr.view import View
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"

@@ -29,10 +29,10 @@ from lazyzarr.errors import SelectionError
 from lazyzarr.ir.graph import Graph
 from lazyzarr.lower.flatness import Flatness
 from lazyzarr.lower.fragments import fragments
+from lazyzarr.lower.locate import INLINE, RANGE, STATE_NAMES, VALUES
 from lazyzarr.lower.lowering import Lowered, lower
 from lazyzarr.optimize import Step, optimize
 from lazyzarr.read import Reader
-from lazyzarr.read.locate import INLINE, RANGE, STATE_NAMES, VALUES
 from lazyzarr.read.plan import Request
 from lazyzarr.read.small import MOST_CHUNKS
 
@@ -151,7 +151,7 @@ def _located(graph: Graph, reader: Reader, limit: int) -> list[str]:
                 box_text(found, members[0]) + (f" and {len(members) - 1} more" if len(members) > 1 else ""),
                 STATE_NAMES[int(chunks.state[chunk])],
                 _object(
-                    chunks.url[chunk], int(chunks.state[chunk]), int(chunks.offset[chunk]), int(chunks.length[chunk])
+                    chunks.url(chunk), int(chunks.state[chunk]), int(chunks.offset[chunk]), int(chunks.length[chunk])
                 ),
             ]
         )

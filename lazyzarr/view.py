@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from lazyzarr import casting
+from lazyzarr import casting, flattening
 from lazyzarr.algebra.selection import basic
 from lazyzarr.algebra.span import Span
 from lazyzarr.display.flat import flatness_of
@@ -28,6 +28,7 @@ from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import NamedConfig, StoredArray
 from lazyzarr.ir.nodes import Node
 from lazyzarr.ir.schema import Schema, infer, infer_node
+from lazyzarr.lower.aligned import AlignedManifest
 from lazyzarr.operations import axes as axis_operations
 from lazyzarr.operations import recoding, selecting
 from lazyzarr.operations.indexers import Orthogonal, Pointwise
@@ -186,6 +187,16 @@ class View(NDArrayOperatorsMixin):
     def why_not_flat(self) -> list[str]:
         """Every reason why the class is not L0, each with its remedy; empty when it is."""
         return render_problems(flatness_of(self.ir))
+
+    def flatten(self, *, rectilinear: bool = True) -> AlignedManifest:
+        """The view as a flat manifest: one grid, one codec chain, one reference for each chunk.
+
+        Raises
+        ------
+        NotFlat
+            With every reason, each with an example and a remedy.
+        """
+        return flattening.flattened(self, rectilinear=rectilinear)
 
     def __getitem__(self, key: Any) -> View:
         return selecting.selected(self, basic(key, self.shape))

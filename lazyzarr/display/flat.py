@@ -14,7 +14,6 @@ import numpy as np
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.nodes import Overlay, Source, Take, Tiles, inputs_of
 from lazyzarr.lower.flatness import Flatness, flatness
-from lazyzarr.lower.fragments import fragments
 from lazyzarr.lower.lowering import lower
 
 MOST_INPUTS = 2_000
@@ -25,8 +24,7 @@ MOST_OVERLAID = 200
 def flatness_of(graph: Graph) -> Flatness:
     """Class of a graph with its reasons; worked out once for each graph."""
     if "flatness" not in graph.memo:
-        lowered = lower(graph)
-        graph.memo["flatness"] = flatness(lowered, fragments(lowered))
+        graph.memo["flatness"] = flatness(lower(graph))
     return cast(Flatness, graph.memo["flatness"])
 
 

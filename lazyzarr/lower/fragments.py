@@ -4,22 +4,24 @@
 2. A row is one chunk's share of one placement: chunk, window in the chunk, box of the view (M2: a window
    never reaches beyond the chunk's logical extent).
 3. Gathered axes are cut where neighbouring cells fall into different chunks.
-Refuses to know where chunks are stored: that is `lazyzarr.read.locate`.
+Refuses to know where chunks are stored: that is `lazyzarr.lower.locate`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lazyzarr.errors import ViewLimitError
 from lazyzarr.lower.lowering import Lowered
-from lazyzarr.lower.placements import AFFINE, UNFED, Placements, ranges
+from lazyzarr.lower.placements import AFFINE, UNFED, Placements, ranges, rows
 
 MAX_FRAGMENTS = 50_000_000
 """Fragments that are made at once."""
+BLOCK = 1 << 16
+"""Fragments of a block: enough that a pass over one costs columns and not calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,10 @@ class Fragments:
     def __len__(self) -> int:
         return len(self.source)
 
+    def rows(self, keep: np.ndarray) -> Fragments:
+        """The fragments at these positions."""
+        return replace(self, **{name: getattr(self, name)[keep] for name in ROWS})
+
     @property
     def nbytes(self) -> int:
         """Memory of the columns [bytes]."""
@@ -65,24 +71,96 @@ class Fragments:
         return self.into_count.prod(axis=1)
 
 
+ROWS = (
+    *("source", "layout", "chunk", "start", "step", "count", "axis", "pool"),
+    *("into_first", "into_step", "into_count"),
+)
+"""Columns with a row for each fragment."""
+
+
 def fragments(lowered: Lowered) -> Fragments:
     """The fragments of all placements of sources, in the order of the placements.
 
     Within a placement the chunks follow each other in the order in which the view meets them, last axis
     fastest.
     """
-    placed = lowered.placements
-    stored = placed.source >= 0
-    if not stored.all():
-        from_rows = np.flatnonzero(stored)
-        placed = replace(
-            placed, **{name: getattr(placed, name)[from_rows] for name in _COLUMNS}, order=placed.order[from_rows]
-        )
+    placed = _of_sources(lowered.placements)
+    return _cut(placed, _chunk_shapes(lowered, placed))
+
+
+def blocks(lowered: Lowered, most: int = BLOCK) -> Iterator[Fragments]:
+    """The same fragments, about so many at once, so that passes over 10^8 of them need memory for few.
+
+    A placement with more fragments is divided at chunk borders, along the axis with the most chunks.
+    """
+    placed = _of_sources(lowered.placements)
     chunk_shape = _chunk_shapes(lowered, placed)
+    weight = _chunks_along(placed, chunk_shape).prod(axis=1, dtype=np.float64)
+    start = 0
+    while start < len(placed):
+        held = np.cumsum(weight[start : start + most])
+        stop = start + max(int(np.searchsorted(held, most, side="right")), 1)
+        part = rows(placed, np.arange(start, stop))
+        if stop - start == 1 and weight[start] > most:
+            waiting = [part]
+            while waiting:
+                piece = waiting.pop()
+                along = _chunks_along(piece, chunk_shape[start : start + 1])[0]
+                if along.prod(dtype=np.float64) <= most or along.max() < 2:
+                    yield _cut(piece, chunk_shape[start : start + 1])
+                else:
+                    waiting.extend(_halves(piece, chunk_shape[start], int(np.argmax(along))))
+        else:
+            yield _cut(part, chunk_shape[start:stop])
+        start = stop
+
+
+def _of_sources(placed: Placements) -> Placements:
+    stored = placed.source >= 0
+    return placed if stored.all() else rows(placed, np.flatnonzero(stored))
+
+
+def _cut(placed: Placements, chunk_shape: np.ndarray) -> Fragments:
     cut = _Cut(placed, chunk_shape)
     for axis in range(placed.first.shape[1]):
         cut.along(axis)
     return cut.fragments()
+
+
+def _chunks_along(placed: Placements, chunk_shape: np.ndarray) -> np.ndarray:
+    """int64 (p, q): chunks that each placement meets along each axis; cells where it gathers."""
+    last = placed.first + placed.step * (placed.count - 1)
+    along = np.abs(last // chunk_shape - placed.first // chunk_shape) + 1
+    return np.where(placed.pool == AFFINE, along, placed.count)
+
+
+def _halves(placed: Placements, chunk_shape: np.ndarray, axis: int) -> list[Placements]:
+    """One placement as two, divided along a source axis near the middle, between cells of different chunks."""
+    count, step, first = (int(getattr(placed, name)[0, axis]) for name in ("count", "step", "first"))
+    pool, length = int(placed.pool[0, axis]), int(chunk_shape[axis])
+    if pool == AFFINE:
+        low, high = first // length, (first + step * (count - 1)) // length
+        middle = (low + high + (step > 0)) // 2  # the first chunk of the second half
+        near = middle * length if step > 0 else middle * length + length - 1
+        at = -((first - near) // step)
+    else:
+        chunk = (first + step * placed.pool_from[pool : pool + count]) // length
+        borders = np.flatnonzero(np.diff(chunk)) + 1
+        at = int(borders[len(borders) // 2]) if len(borders) else count // 2
+    at = min(max(at, 1), count - 1)
+    return [_part(placed, axis, 0, at), _part(placed, axis, at, count)]
+
+
+def _part(placed: Placements, axis: int, low: int, high: int) -> Placements:
+    columns = {name: getattr(placed, name).copy() for name in ("first", "count", "pool", "into_first", "into_count")}
+    to = int(placed.axis[0, axis])
+    columns["count"][0, axis] = columns["into_count"][0, to] = high - low
+    if placed.pool[0, axis] == AFFINE:
+        columns["first"][0, axis] += placed.step[0, axis] * low
+        columns["into_first"][0, to] += placed.into_step[0, to] * low
+    else:
+        columns["pool"][0, axis] += low
+    return replace(placed, **columns)
 
 
 _COLUMNS = (

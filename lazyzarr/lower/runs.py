@@ -6,14 +6,12 @@ as cells, and a reader copies all cells of a chunk at once instead.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 
-from lazyzarr.lower.fragments import Fragments
+from lazyzarr.lower.fragments import ROWS, Fragments
 from lazyzarr.lower.placements import AFFINE, ranges
-
-_POOLS = ("pool_from", "pool_into")
 
 
 def as_runs(found: Fragments) -> Fragments:
@@ -36,7 +34,7 @@ def _split(found: Fragments, axis: int) -> Fragments:
     new[1:] = (np.diff(row) != 0) | (np.diff(cell) != 1) | (np.diff(into) != 1)
     begins = np.flatnonzero(new)
     count = np.diff(np.r_[begins, len(row)])
-    runs = _rows(found, row[begins])
+    runs = found.rows(row[begins])
     at, to = np.arange(len(begins)), runs.axis[:, axis]
     runs.start[:, axis] += runs.step[:, axis] * cell[begins]
     runs.step[:, axis] = np.where(count > 1, runs.step[:, axis], 1)
@@ -44,11 +42,5 @@ def _split(found: Fragments, axis: int) -> Fragments:
     runs.pool[:, axis] = AFFINE
     runs.into_first[at, to] += runs.into_step[at, to] * into[begins]
     runs.into_count[at, to] = count
-    rest = _rows(found, np.flatnonzero(found.pool[:, axis] == AFFINE))
-    names = [field.name for field in fields(Fragments) if field.name not in _POOLS]
-    return replace(found, **{name: np.concatenate([getattr(rest, name), getattr(runs, name)]) for name in names})
-
-
-def _rows(found: Fragments, rows: np.ndarray) -> Fragments:
-    names = [field.name for field in fields(Fragments) if field.name not in _POOLS]
-    return replace(found, **{name: getattr(found, name)[rows] for name in names})
+    rest = found.rows(np.flatnonzero(found.pool[:, axis] == AFFINE))
+    return replace(found, **{name: np.concatenate([getattr(rest, name), getattr(runs, name)]) for name in ROWS})

@@ -24,10 +24,10 @@ from lazyzarr.ir.layout import StoredArray
 from lazyzarr.ir.nodes import Index
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.lower.fragments import Fragments, fragments
+from lazyzarr.lower.locate import Chunks, locate
 from lazyzarr.lower.lowering import Lowered, lower
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.execute import Execution
-from lazyzarr.read.locate import Chunks, locate
 from lazyzarr.read.place import Placer
 from lazyzarr.read.plan import Plan, plan
 from lazyzarr.read.points import PointPlacer, coordinates, point_fragments

@@ -18,9 +18,9 @@ from lazyzarr.codecs.values import decode_values
 from lazyzarr.errors import ChunkDecodeError, LazyZarrError, ReadCancelled, SourceChanged, SourceMissing
 from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
+from lazyzarr.lower.locate import INLINE, MISSING, OBJECT
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.failure import named, not_plain
-from lazyzarr.read.locate import INLINE, MISSING, OBJECT
 from lazyzarr.read.packs import Pack, Way
 from lazyzarr.read.place import Placer
 from lazyzarr.read.plan import Plan, Request, alone
@@ -114,7 +114,7 @@ class Execution:
         most, exact = chain.encoded
         # also where the bytes are the cells: reading into cold memory costs more than copying them there
         room = self._room(len(pack) * most if exact else len(pack) * chain.nbytes + most)
-        urls = self.plan.chunks.url[pack.first : pack.stop]
+        urls = self.plan.chunks.urls(slice(pack.first, pack.stop))
         decoded, at = 0, pack.first
         while at < pack.stop:
             self._go_on()
@@ -204,7 +204,7 @@ class Execution:
     def _bytes_of(self, request: Request) -> Buffer:
         url, grant, offset, length, stamp = request.url, request.grant, request.offset, request.length, request.stamp
         if length < 0:  # the decoder checks the length of a whole object
-            pin = self.plan.chunks.stamp[request.chunks[0]]
+            pin = self.plan.chunks.stamp(request.chunks[0])
             return self.session.read(url, grant=grant, stamp=pin)
         if not self.plan.local:
             return self.session.read(url, grant=grant, offset=offset, length=length, stamp=stamp)
@@ -295,5 +295,5 @@ class Execution:
         chunks = self.plan.chunks
         stored = chunks.arrays[self._array[chunk]]
         return named(
-            error, stored, chunks.coords[chunk, : len(stored.shape)].tolist(), chunks.url[chunk], offset, length
+            error, stored, chunks.coords[chunk, : len(stored.shape)].tolist(), chunks.url(chunk), offset, length
         )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lazyzarr.codecs.chain import Chain
-from lazyzarr.read.locate import OBJECT, Chunks
+from lazyzarr.lower.locate import OBJECT, Chunks
 
 PACK_BYTES = 512 << 10
 """Decoded size of a pack: little enough to stay in a processor's cache between decoding and placing [bytes]."""

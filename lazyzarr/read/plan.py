@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from lazyzarr.codecs.chain import Chain, compile_chain
 from lazyzarr.ir.layout import Stamp
-from lazyzarr.read.locate import OBJECT, RANGE, Chunks
+from lazyzarr.lower.locate import OBJECT, RANGE, Chunks
 from lazyzarr.read.packs import Pack, packs
 from lazyzarr.read.place import Placer
 from lazyzarr.read.points import PointPlacer
@@ -91,7 +91,7 @@ class Plan:
         """The request for all of the object of a chunk."""
         chunks = self.chunks
         stored = chunks.arrays[int(chunks.array[chunk])]
-        return Request(chunks.url[chunk], stored.grant, None, 0, -1, [chunk], [(0, -1)])
+        return Request(chunks.url(chunk), stored.grant, None, 0, -1, [chunk], [(0, -1)])
 
 
 def plan(chunks: Chunks, placer: Placer | PointPlacer, *, local: bool) -> Plan:
@@ -196,11 +196,12 @@ def _objects(
     found: list[Request] = []
     grants = [stored.grant for stored in chunks.arrays]
     columns = (rows, offset[rows], length[rows], chunks.array[rows], chunks.layout[rows])
-    for chunk, at, size, array, layout in zip(*(column.tolist() for column in columns), strict=True):
-        stamp, pin = plain.get(layout), chunks.stamp[chunk]
+    lists = (column.tolist() for column in columns)
+    for url, chunk, at, size, array, layout in zip(chunks.urls(rows), *lists, strict=True):
+        stamp, pin = plain.get(layout), chunks.stamp(chunk)
         if pin is not None:
             stamp = pin if stamp is None else msgspec.structs.replace(pin, size=stamp.size)
-        found.append(Request(chunks.url[chunk], grants[array], stamp, at, size, [chunk], [(0, size)]))
+        found.append(Request(url, grants[array], stamp, at, size, [chunk], [(0, size)]))
     return found
 
 
@@ -208,12 +209,11 @@ def _ranges(chunks: Chunks, offset: np.ndarray, length: np.ndarray, gap: int) ->
     rows = np.flatnonzero(chunks.state == RANGE)
     if not len(rows):
         return []
-    # arrays that were referenced at different times must not vouch for each other: the stamp is part of the key
-    number_of: dict[tuple[str, str, Stamp | None], int] = {}
+    # arrays that were referenced at different times must not vouch for each other: places differ by their stamps, too
     grants = [stored.grant for stored in chunks.arrays]
-    columns = (rows.tolist(), chunks.array[rows].tolist())
-    keys = [(chunks.url[k], grants[a], chunks.stamp[k]) for k, a in zip(*columns, strict=True)]
-    objects = np.array([number_of.setdefault(key, len(number_of)) for key in keys])
+    names: dict[str, int] = {}
+    granted = np.array([names.setdefault(grant, len(names)) for grant in grants], np.int64)
+    objects = chunks.place[rows] * len(names) + granted[chunks.array[rows]]
     order = np.lexsort((offset[rows], objects))
     rows, objects = rows[order], objects[order]
     starts, sizes = offset[rows], length[rows]
@@ -224,8 +224,8 @@ def _ranges(chunks: Chunks, offset: np.ndarray, length: np.ndarray, gap: int) ->
     current: Request | None = None
     for chunk, start, size, new in zip(rows.tolist(), starts.tolist(), sizes.tolist(), apart.tolist(), strict=True):
         if current is None or new or start + size - current.offset > MAX_REQUEST:
-            grant = grants[int(chunks.array[chunk])]
-            current = Request(chunks.url[chunk], grant, chunks.stamp[chunk], start, size, [], [])
+            grant, place = grants[int(chunks.array[chunk])], chunks.places[int(chunks.place[chunk])]
+            current = Request(place.location, grant, place.stamp, start, size, [], [])
             found.append(current)
         current.chunks.append(chunk)
         current.parts.append((start - current.offset, size))

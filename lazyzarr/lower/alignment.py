@@ -1,0 +1,289 @@
+"""Whether fragments are the chunks of one plain array, and that array: `judge` and `align`.
+
+1. Each block of fragments leaves its facts behind (`lazyzarr.lower.chunk_facts`).
+2. The facts are compared: one form of chain, one order of axes, one fill value where it shows, one grid. What is in
+   the way is told, all of it (`Judgement.problems`).
+3. If nothing is, or nothing but an uneven grid, the references are scattered into the grid.
+The conditions are those of ``spec/manifest.md`` and stand nowhere else: the class of a view is read off the
+problems (`lazyzarr.lower.flatness`). A chunk that is stored nowhere has no conditions but its fill value. Refuses to
+read a chunk.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from lazyzarr.errors import NotFlat, ViewLimitError
+from lazyzarr.ir.data_type import to_numpy
+from lazyzarr.ir.layout import Json, NamedConfig
+from lazyzarr.lower.aligned import MISSING, AlignedManifest
+from lazyzarr.lower.chunk_facts import Facts, References
+from lazyzarr.lower.fragments import blocks
+from lazyzarr.lower.grids import repeated_cells
+from lazyzarr.lower.lifting import Form, common_order, lifted, spelled, stored_type
+from lazyzarr.lower.lowering import Lowered
+from lazyzarr.lower.placements import ranges
+from lazyzarr.lower.problems import Problem, layouts_problem, many
+from lazyzarr.lower.runs import as_runs
+
+MAX_CHUNKS = 400_000_000
+"""Chunks of a manifest, 29 bytes each in memory."""
+_MOST_REFINED = 1024
+_REFINED_PER_FRAGMENT = 8
+"""A common refinement of up to so many cells, in all or for each fragment, is worth having."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is in the way of a plain array, and what the array is as far as nothing is."""
+
+    problems: tuple[Problem, ...]
+    """By class; empty for L0."""
+    read_shape: tuple[int, ...]
+    """Of the regular grid on which each stored chunk is read once; without meaning where there are problems."""
+    facts: Facts
+    lengths: tuple[int | tuple[int, ...] | None, ...]
+    form: Form
+    order: tuple[int, ...] | None
+    fill_value: Json
+
+    @property
+    def level(self) -> str:
+        """L0 to L4."""
+        return max((problem.level for problem in self.problems), default="L0")
+
+
+def align(
+    lowered: Lowered,
+    *,
+    rectilinear: bool = True,
+    dims: Sequence[str | None] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+    reader: Any = None,
+) -> AlignedManifest:
+    """The plain array that a lowered view is.
+
+    Parameters
+    ----------
+    rectilinear
+        Whether the chunks along an axis may have different lengths.
+    dims, attrs, reader
+        What the manifest carries along.
+
+    Raises
+    ------
+    NotFlat
+        With every problem.
+    ViewLimitError
+        The grid has more than `MAX_CHUNKS` chunks.
+    """
+    found = judge(lowered)
+    if found.level > ("L1" if rectilinear else "L0"):
+        raise not_flat(lowered.schema.shape, found.problems)
+    return _scattered(found, dims, dict(attrs or {}), reader)
+
+
+def not_flat(shape: Sequence[int], problems: Sequence[Problem]) -> NotFlat:
+    """The error that lists problems."""
+    level = max(problem.level for problem in problems)
+    headline = (
+        f"flatten: the view of shape {tuple(shape)} is of class {level}; a plain manifest has one whole stored chunk "
+        f"for each chunk of its grid; {many(len(problems), 'problem')} in the way:"
+    )
+    return NotFlat(headline, [f"{p.level}: {p.what}; {p.remedy}" for p in problems])
+
+
+def judge(lowered: Lowered) -> Judgement:
+    """Compare the facts of all fragments; no chunk is touched, reference tables are read."""
+    facts = Facts(lowered)
+    for block in blocks(lowered):
+        facts.add(as_runs(block))
+    dtype = to_numpy(lowered.schema.data_type)
+    problems = facts.tally.problems(dtype.itemsize)
+    form, order, of_forms = _form(facts)
+    problems.extend(of_forms)
+    lengths, of_grid = _grid(facts)
+    problems.extend(of_grid)
+    fill_value, of_fill = _fill(facts)
+    problems.extend(of_fill)
+    return Judgement(
+        problems=tuple(sorted(problems, key=lambda p: p.level)),
+        read_shape=tuple(axis.read_length for axis in facts.axes),
+        facts=facts,
+        lengths=lengths,
+        form=form,
+        order=order,
+        fill_value=fill_value,
+    )
+
+
+def _form(facts: Facts) -> tuple[Form, tuple[int, ...] | None, list[Problem]]:
+    """The one form of all chains, the order of axes that is right for all of them, and what speaks against it."""
+    rank = facts.rank
+    if not facts.forms:
+        return *_default(facts), []
+    problems: list[Problem] = []
+    keys = [key for key, _ in facts.form_counts.most_common()]
+    form = facts.forms[keys[0]]
+    if len(keys) > 1:
+        problems.append(layouts_problem([facts.form_names[k] for k in keys], [facts.form_counts[k] for k in keys]))
+    for refusal, count in facts.refusals.items():
+        problems.append(
+            Problem("L3", f"{refusal} ({many(count, 'fragment')})", "materialize them, or read it as a view", count)
+        )
+    order = form.fixed if form.fixed is not None else common_order(facts.orders, rank)
+    if order is None or any(facts.forms[key].fixed not in (None, order) for key in keys):
+        minority = facts.orders.total() - facts.orders.most_common(1)[0][1]
+        problems.append(
+            Problem(
+                "L3",
+                f"{len(facts.orders)} orders of axes: sources are transposed differently",
+                f"transpose the sources alike, materialize the {many(minority, 'fragment')} of the minority, or read it "
+                "as a view",
+                minority,
+            )
+        )
+    return form, order, problems
+
+
+def _default(facts: Facts) -> tuple[Form, tuple[int, ...]]:
+    """The chain of an array without a stored chunk: that of the chunks that could be stored, or the plainest."""
+    rank = facts.rank
+    if facts.absent:
+        found, lowered = facts.absent[0], facts.lowered
+        layout = lowered.layouts[int(found.layout[0])]
+        axes = tuple(found.axis[0, : len(layout.chunk_shape)].tolist())
+        one = lifted(layout, axes, rank)
+        order = one.form.fixed or common_order([one.order], rank)
+        if not one.refusal and order is not None:
+            return one.form, order
+    dtype = to_numpy(facts.lowered.schema.data_type)
+    name = {"T": "vlen-utf8", "O": "vlen-bytes"}.get(dtype.kind, "bytes")
+    plain = {"endian": "little"} if name == "bytes" and (dtype.itemsize > 1 or dtype.fields) else {}
+    return Form((), ({"name": name, "configuration": plain},), None), tuple(range(rank))
+
+
+def _grid(facts: Facts) -> tuple[tuple[int | tuple[int, ...] | None, ...], list[Problem]]:
+    """Chunk lengths along each axis, and what keeps the boxes of fragments from being one regular grid.
+
+    Where boxes of different sources lie across each other, the grid of all cuts (the common refinement) still has
+    every fragment whole, in parts of its chunk. It has one cell per combination of cuts, which for irregular tiles is
+    far more than there are fragments: then the list of fragments is kept instead (L4).
+    """
+    solved = [axis.solve() for axis in facts.axes]
+    problems = [problem for _, problem in solved if problem is not None]
+    if any(p.level == "L2" for p in problems):
+        cells = math.prod(len(axis.cuts()) + 1 for axis in facts.axes)
+        if cells > max(_MOST_REFINED, _REFINED_PER_FRAGMENT * facts.tally.total):
+            more = f"; a grid of all cuts has {cells} chunks for {facts.tally.total} fragments"
+            problems = [
+                msgspec.structs.replace(p, level="L4", what=p.what + more) if p.level == "L2" else p for p in problems
+            ]
+    return tuple(lengths for lengths, _ in solved), problems
+
+
+def _fill(facts: Facts) -> tuple[Json, list[Problem]]:
+    """The one fill value of all chunks that may be missing and of all constants, and what differs."""
+    lowered = facts.lowered
+    placed = lowered.placements
+    for number in np.unique(placed.source[placed.source < 0]).tolist():
+        facts.shows(lowered.constants[-1 - number].value)
+    shown = list(facts.fills.values())
+    if len(shown) < 2:
+        return (shown[0] if shown else lowered.schema.fill_value), []
+    texts = ", ".join(msgspec.json.encode(value).decode() for value in shown[:4])
+    problem = Problem(
+        "L3",
+        f"{len(shown)} fill values or constants are seen: {texts}" + (", ..." if len(shown) > 4 else ""),
+        "use one fill value, materialize the constants, or read it as a view",
+        len(shown) - 1,
+    )
+    return shown[0], [problem]
+
+
+def _scattered(
+    found: Judgement, dims: Sequence[str | None] | None, attrs: Mapping[str, Any], reader: Any
+) -> AlignedManifest:
+    facts, schema = found.facts, found.facts.lowered.schema
+    lengths = tuple(length for length in found.lengths if length is not None)
+    assert found.order is not None
+    assert len(lengths) == facts.rank
+    grid = tuple(
+        -(-n // length) if isinstance(length, int) else len(length)
+        for n, length in zip(schema.shape, lengths, strict=True)
+    )
+    n = math.prod(grid)
+    if n > MAX_CHUNKS:
+        raise ViewLimitError("chunks", n, MAX_CHUNKS, remedy="take a smaller part of the view")
+    state = np.full(n, MISSING, np.int8)
+    offset, length, number = (np.zeros(n, np.int64) for _ in range(3))
+    origin = np.full(n, -1, np.int32)
+    edges = [None if isinstance(one, int) else np.cumsum([0, *one], dtype=np.int64) for one in lengths]
+    while facts.references:
+        part = facts.references.pop()
+        at, rows = _positions(part, lengths, edges, grid)
+        for column, name in ((state, "state"), (offset, "offset"), (length, "length"), (origin, "origin")):
+            column[at] = getattr(part, name)[rows]
+        number[at] = part.number[rows]
+    codecs = spelled(found.form, found.order)
+    return AlignedManifest(
+        shape=schema.shape,
+        data_type=schema.data_type,
+        fill_value=found.fill_value,
+        chunk_lengths=lengths,
+        codecs=codecs,
+        state=state,
+        offset=offset,
+        length=length,
+        origin=origin,
+        number=number,
+        origins=tuple(facts.places),
+        memory=tuple(facts.memory),
+        dims=None if dims is None else tuple(dims),
+        attrs=attrs,
+        reader=reader,
+        fill_candidates=_stored_fills(facts.lowered, found.form.decodes),
+    )
+
+
+def _positions(
+    part: References,
+    lengths: Sequence[int | tuple[int, ...]],
+    edges: Sequence[np.ndarray | None],
+    grid: Sequence[int],
+) -> tuple[np.ndarray, slice | np.ndarray]:
+    """Numbers in the grid that the references of a block go to, and the reference for each."""
+    rows: slice | np.ndarray = slice(None)
+    at = np.zeros(len(part.first), np.int64)
+    for axis, chunks in enumerate(grid):
+        first = part.first[rows, axis]
+        if part.repeats is not None and part.gap is not None:
+            repeats, gap = part.repeats[rows, axis], part.gap[rows, axis]
+            if (repeats > 1).any():
+                row, _ = ranges(np.zeros_like(repeats), repeats)
+                first = repeated_cells(np.stack([first, repeats, gap], axis=1))
+                at = at[row]
+                rows = row if isinstance(rows, slice) else rows[row]
+        inside, length = edges[axis], lengths[axis]
+        if inside is None:
+            assert isinstance(length, int)
+            position = first // length
+        else:
+            position = np.searchsorted(inside, first, side="right") - 1
+        at = at * chunks + position
+    return at, rows
+
+
+def _stored_fills(lowered: Lowered, decodes: tuple[NamedConfig, ...]) -> tuple[Json, ...]:
+    """Fill values of layouts below the decodes."""
+    if not decodes:
+        return ()
+    below = stored_type(lowered.schema.data_type, decodes)
+    values = [layout.fill_value for layout in lowered.layouts if layout.data_type == below]
+    return tuple({msgspec.json.encode(value): value for value in values}.values())
