@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lazyzarr import formats
     from lazyzarr.api import (
         Group,
         Limits,
@@ -95,6 +96,7 @@ __all__ = [
     "block",
     "broadcast_to",
     "concat",
+    "formats",
     "full",
     "interleave",
     "open",
@@ -126,6 +128,8 @@ _API = frozenset(
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'lazyzarr' has no attribute {name!r}")
+    if name == "formats":
+        return importlib.import_module("lazyzarr.formats")
     home = "lazyzarr.api" if name in _API else "lazyzarr.errors"
     value = getattr(importlib.import_module(home), name)
     globals()[name] = value
