@@ -156,7 +156,11 @@ def _located(graph: Graph, reader: Reader, limit: int) -> list[str]:
             ]
         )
     header = ["source", "chunk", "box of the view", "state", "where"]
-    return _table(table, header, len(chunks), "chunks")
+    lines = _table(table, header, len(chunks), "chunks")
+    loose = sum(place.stamp is None for place in chunks.places)
+    if loose:
+        lines.append(f"not pinned: {loose} of {spelling.many(len(chunks.places), 'referenced object')}")
+    return lines
 
 
 def _plan(graph: Graph, reader: Reader, limit: int) -> list[str]:

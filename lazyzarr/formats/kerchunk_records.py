@@ -62,9 +62,18 @@ def _record(
     path = pa.DictionaryArray.from_arrays(pa.array(codes, mask=absent), names)
     if len(used) > size // 4:
         path = path.cast(pa.string())
-    table = pa.table({"path": path, "offset": offset, "size": length, "raw": pa.array(raw, pa.binary())})
+    fields = [
+        pa.field("path", path.type),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("raw", pa.binary()),
+    ]
+    table = pa.Table.from_arrays(
+        [path, pa.array(offset), pa.array(length), pa.array(raw, pa.binary())], schema=pa.schema(fields)
+    )
     sink = pa.BufferOutputStream()
-    parquet.write_table(table, sink, compression="zstd", write_statistics=False)
+    # without the statistics, which count the nulls, fastparquet makes floats of whole numbers
+    parquet.write_table(table, sink, compression="zstd", write_statistics=["offset", "size"])
     return sink.getvalue().to_pybytes()
 
 

@@ -193,8 +193,10 @@ def test_opening_makes_no_request_but_for_the_file(maker: Maker) -> None:
 
 def test_sources_are_not_pinned(maker: Maker) -> None:
     maker.array("x", np.arange(4, dtype="uint8"), chunks=(4,))
-    stored: StoredArray = lz.open(maker.json())["x"].ir.arrays[0]
+    view = lz.open(maker.json())["x"]
+    stored: StoredArray = view.ir.arrays[0]
     assert stored.stamp is None
+    assert "not pinned: 1 of 1 referenced object" in view.explain("located")
 
 
 def test_remote_references(maker: Maker) -> None:
