@@ -31,6 +31,7 @@ def open(
     verify: bool = True,
     missing: Literal["error", "fill"] = "error",
     version: str | None = None,
+    templates: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Any:
     """Open a stored array, a saved view, a file or a group; metadata is read, chunks are not.
@@ -38,9 +39,10 @@ def open(
     Parameters
     ----------
     place
-        A path or URL of a Zarr array, a Zarr group, a saved view, an Icechunk repository, or an HDF5, NetCDF, FITS,
-        TIFF or GRIB file; a ``zarr.Array``, ``zarr.Group`` or Zarr store; a repository, session or store of Icechunk;
-        a ``ManifestArray`` or virtual dataset of VirtualiZarr; or a NumPy array, which is stored with the view when
+        A path or URL of a Zarr array, a Zarr group, a saved view, an Icechunk repository, kerchunk references (JSON or
+        Parquet), or an HDF5, NetCDF, FITS, TIFF or GRIB file; a ``zarr.Array``, ``zarr.Group`` or Zarr store; a
+        repository, session or store of Icechunk; a ``ManifestArray`` or virtual dataset of VirtualiZarr; or a NumPy
+        array, which is stored with the view when
         it is saved.
     variable
         Name of the array inside a file or a group.
@@ -48,7 +50,8 @@ def open(
         "auto": CF ``scale_factor``, ``add_offset`` and ``_FillValue`` of a file become a decode node, with the
         values and type that xarray decodes to; "raw": stored integers, attributes kept.
     allow
-        What a saved view or an HDF5 file may reference beside locations below its own parent directory.
+        What a saved view, a file of references or an HDF5 file may reference beside locations below its own parent
+        directory.
     storage_options
         ``{prefix: options}`` for remote storage; never read from a document.
     verify
@@ -58,8 +61,11 @@ def open(
     version
         Branch, tag or snapshot id of an Icechunk repository, also as ``"branch:..."``, ``"tag:..."`` or
         ``"snapshot:..."``; by default the branch ``main``.
+    templates
+        Whether templates and generators of a kerchunk file are expanded; refused otherwise, since they hide what the
+        file refers to.
     limits
-        What a saved view may cost.
+        What a saved view or a file of references may cost.
 
     Returns
     -------
@@ -82,6 +88,7 @@ def open(
         verify=verify,
         missing=missing,
         version=version,
+        templates=templates,
         limits=limits,
     )
     return opening.open(place, variable)

@@ -15,7 +15,6 @@ import numpy as np
 from lazyzarr.access.ranged_file import RangedFile
 from lazyzarr.access.url import shown, to_path
 from lazyzarr.algebra.span import Span, canonical
-from lazyzarr.casting import decoded_fill
 from lazyzarr.errors import (
     AccessDenied,
     LazyZarrError,
@@ -37,17 +36,15 @@ from lazyzarr.formats.hdf5_model import (
     Hdf5Refused,
     Hdf5Virtual,
 )
+from lazyzarr.formats.packing import Packing
 from lazyzarr.group import Group, Opener
-from lazyzarr.ir import data_type as types
-from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Json, NamedConfig, Place, StoredArray
-from lazyzarr.ir.nodes import Decode, Fill, Overlay
+from lazyzarr.ir.layout import Place, StoredArray
+from lazyzarr.ir.nodes import Fill, Overlay
 from lazyzarr.ir.tables import Table
-from lazyzarr.leaves import source
+from lazyzarr.leaves import source, unpacked
 from lazyzarr.read import Reader
 from lazyzarr.view import View
 
-Packing = Literal["auto", "raw"]
 _ERRORS: dict[str, type[LazyZarrError]] = {
     kind.default_reason: kind
     for kind in (AccessDenied, SourceMissing, SourceDenied, SourceChanged, SourceUnavailable, SourceProtocolError)
@@ -89,7 +86,7 @@ class _File:
             raise _ERRORS.get(found.reason, UnsupportedFeature)(found.message, reason=found.reason, where=found.name)
         view = self.stored(found) if isinstance(found, Hdf5Array) else self.virtual(found)
         view = view._same(dims=found.dimension_names, attrs=found.attributes)
-        return view if found.decode is None else _unpacked(view, found.decode)
+        return view if found.decode is None else unpacked(view, found.decode)
 
     def source(self, mapping: Hdf5Mapping) -> Hdf5Item:
         """The variable that a mapping names; that its file may be used was found when the mapping was imported."""
@@ -187,15 +184,6 @@ def open_hdf5(
     if variable is None:
         return file.group(import_file(where, url, packing=packing, allow_external=allow))
     return file.item(import_array(where, url, variable, packing=packing, allow_external=allow))
-
-
-def _unpacked(view: View, configuration: dict[str, Json]) -> View:
-    target = types.from_json(configuration["data_type"])
-    codecs = (NamedConfig("lazyzarr.unpack", configuration),)
-    value = decoded_fill(view.schema, codecs, target)
-    return View(
-        Decode(0, codecs, target, value), (view,), own=Graph(()), reader=view.reader, dims=view.dims, attrs=view.attrs
-    )
 
 
 def _cut(view: View, mapping: Hdf5Mapping) -> View:

@@ -35,6 +35,8 @@ from lazyzarr.foreign import (
     open_repository,
     open_virtual,
 )
+from lazyzarr.formats.manifest_reading import manifest_of
+from lazyzarr.formats.packing import Packing
 from lazyzarr.formats.signatures import described, is_hdf5
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import GroupInfo, read_group_metadata
@@ -43,11 +45,11 @@ from lazyzarr.ir import data_type as types
 from lazyzarr.ir import fill
 from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
 from lazyzarr.ir.tables import Table
+from lazyzarr.kerchunk_views import References
 from lazyzarr.leaves import source
 from lazyzarr.read import Reader
 from lazyzarr.view import View
 
-Packing = Literal["auto", "raw"]
 _METADATA = ("zarr.json", ".zarray", ".zgroup")
 _NAMED_LIKE_A_FILE = re.compile(r"\.(nc4?|cdf|h5|hdf5?|he5|h5ad|nxs|mat)$|\?", re.IGNORECASE)
 """Remote locations at which a file is looked for first: a Zarr node has three places to ask at."""
@@ -70,6 +72,8 @@ class Opening:
         What virtual HDF5 datasets read where a source file is not there: "error" or "fill".
     version
         Branch, tag or snapshot of an Icechunk repository.
+    templates
+        Whether templates and generators of kerchunk JSON are expanded.
     limits
         What a document may cost.
     """
@@ -83,12 +87,14 @@ class Opening:
         verify: bool = True,
         missing: Literal["error", "fill"] = "error",
         version: str | None = None,
+        templates: bool = False,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.allow = tuple(allow)
         self.packing: Packing = packing
         self.missing = missing
         self.version = version
+        self.templates = templates
         self.limits = limits
         self.session = Session(storage_options, verify_stamps=verify)
         self.reader = Reader(self.session)
@@ -133,13 +139,15 @@ class Opening:
             found = None if (file and file.is_hdf5) or "?" in url else self._zarr_node(url)
             if found is None and file is _NOT_ASKED:
                 file = self._file(url)
-            if found is None and file is not None:
+            if found is None and file is not None and not _is_json(file.start):
                 return self._from_file(file, url, variable)
         if found is None and is_repository(self.session, url):
             grant = grant_for(url, self.allow)
             return open_repository(url, variable, self.version, packing=self.packing, reader=self.reader, grant=grant)
         if self.version is not None:
             raise self._no_versions(shown(url))
+        if found is None:
+            found = self._references(url, as_json=bool(file))
         if found is None:
             raise self._nothing_at(url)
         return chosen(found, variable, url)
@@ -160,6 +168,9 @@ class Opening:
             node = read_group_metadata(text)
             if node.node_type == "group":
                 return self._group(url, node, known)
+            manifest = manifest_of(text) if b"storage_transformers" in text else None
+            if manifest is not None:
+                return self._reference_file(url).manifest(text, manifest, url)
             return self._array(url, _array_metadata(text, None), stamp)
         document = self._metadata(url, ".zarray")
         if document is not None:
@@ -237,6 +248,28 @@ class Opening:
 
     # -- files ----------------------------------------------------------------------------------------
 
+    def _references(self, url: str, *, as_json: bool) -> View | Group | None:
+        """What kerchunk JSON or Parquet at a location describes; None where it is neither."""
+        if as_json:
+            try:
+                text, stamp = self.session.read_stamped(url, limit=self.limits.document_bytes)
+            except SourceMissing:
+                return None
+            return self._reference_file(url).json(bytes(text), stamp)
+        found = self._metadata(url, ".zmetadata")
+        return None if found is None else self._reference_file(url).parquet(*found)
+
+    def _reference_file(self, url: str) -> References:
+        """A file of references is a document: it reaches what is below its own parent, or is allowed."""
+        return References(
+            url,
+            reader=self.reader,
+            grant=grant_for(self._root, self.allow),
+            packing=self.packing,
+            limits=self.limits,
+            templates=self.templates,
+        )
+
     def _file(self, url: str) -> _File | None:
         """The file at a location; None when the location has none."""
         if url.startswith("file://"):
@@ -267,8 +300,8 @@ class Opening:
                 return open_file(kind, url, variable, packing=self.packing, reader=self.reader)
             raise SourceProtocolError(
                 f"open of {shown(url)}; {described(file.start)}, and has no HDF5 signature; Zarr arrays, groups, saved "
-                "views and HDF5, NetCDF, FITS, TIFF and GRIB files can be opened; name one of these, or copy the data "
-                "into one",
+                "views, files of references and HDF5, NetCDF, FITS, TIFF and GRIB files can be opened; name one of "
+                "these, or copy the data into one",
                 reason="source-format",
             )
         try:
@@ -319,6 +352,11 @@ class _File(NamedTuple):
 
 
 _NOT_ASKED = _File("", b"", False)
+
+
+def _is_json(start: bytes) -> bool:
+    """Whether a file begins as a JSON object does."""
+    return start.lstrip()[:1] == b"{"
 
 
 @lru_cache(maxsize=256)

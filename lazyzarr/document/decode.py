@@ -183,6 +183,7 @@ def _array(wire: WireArray, reader: TableReader, where: str) -> StoredArray:
             Place(_location(place.location, reader, f"{where}.places[{number}]"), place.stamp)
             for number, place in enumerate(wire.places)
         ),
+        inline=wire.inline,
         grant=reader.grant,
     )
 
@@ -213,11 +214,11 @@ def _renamed(node: Node, names: Mapping[str, str]) -> Node:
 
 
 def _renamed_array(array: StoredArray, names: Mapping[str, str]) -> StoredArray:
-    if array.refs is None and array.values is None:
+    if array.refs is None and array.values is None and array.inline is None:
         return array
     new: dict[str, Any] = {
         member: names.get(name, name)
-        for member, name in (("refs", array.refs), ("values", array.values))
+        for member, name in (("refs", array.refs), ("values", array.values), ("inline", array.inline))
         if name is not None
     }
     return msgspec.structs.replace(array, **new)

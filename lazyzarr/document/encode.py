@@ -181,6 +181,7 @@ def _array(array: StoredArray, base: str) -> WireArray:
         stamp=array.stamp,
         variants=array.variants,
         places=tuple(Place(stored(place.location, base), place.stamp) for place in array.places),
+        inline=array.inline,
     )
 
 
@@ -205,8 +206,10 @@ def _tables(graph: Graph, base: str) -> tuple[dict[str, WireTable], tuple[TableF
 def _check_kept(graph: Graph, limits: Limits) -> None:
     """In-memory arrays have a limit of their own, with a remedy that a user of the limit needs."""
     total = 0
-    for name in {array.values for array in graph.arrays if array.values is not None}:
-        column = graph.tables[name]["values"]
+    kept = {(array.values, "values") for array in graph.arrays if array.values is not None}
+    kept |= {(array.inline, "bytes") for array in graph.arrays if array.inline is not None}
+    for name, held in kept:
+        column = graph.tables[name][held]
         size = math.prod(column.shape) * max(column.dtype.itemsize, 1)
         total += size
         if size > limits.inline_bytes or total > limits.inline_total:

@@ -133,6 +133,11 @@ def check_costs(graph: Graph, limits: Limits) -> None:
         size = math.prod(array.shape) * _item_bytes(graph.layouts, array.layout)
         limits.check("inline_bytes", size, where=f"arrays[{position}]")
         total += size
+    inline = {array.inline: position for position, array in enumerate(graph.arrays) if array.inline in graph.tables}
+    for name, position in inline.items():
+        size = sum(math.prod(column.shape) for column in graph.tables[name or ""].columns.values())
+        limits.check("inline_bytes", size, where=f"arrays[{position}]")
+        total += size
     limits.check("inline_total", total, where="arrays")
 
 

@@ -236,7 +236,7 @@ def _column_layout(name: str, column: Column) -> Layout:
     if name == "values":
         chunk_shape = tuple(max(n, 1) for n in column.shape)
     else:
-        longest = TEXT_BYTES if name in TEXT_COLUMNS else CHUNK_ROWS
+        longest = TEXT_BYTES if name in (*TEXT_COLUMNS, "bytes") else CHUNK_ROWS
         chunk_shape = (max(min(column.shape[0], longest), 1), *(max(n, 1) for n in column.shape[1:]))
     sample = np.asarray(column[: chunk_shape[0]]) if column.shape else np.asarray(column)
     return layout_of(sample, chunk_shape)

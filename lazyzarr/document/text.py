@@ -51,7 +51,7 @@ def check_text(text: bytes, limits: Limits) -> None:
     limits.check("document_bytes", len(text), where="$")
     if text.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise _syntax("the text begins with a byte order mark; JSON is UTF-8 without one; remove it")
-    members = _scan(text, limits)
+    members = scan(text, limits)
     try:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError as error:
@@ -67,8 +67,19 @@ def parse_error(error: msgspec.DecodeError) -> ViewSyntaxError:
     return _syntax(f"the text is not JSON ({error}); write the document again")
 
 
-def _scan(text: bytes, limits: Limits) -> int:
-    """Check depth, values and digits outside strings, one block after the other; the number of members."""
+def scan(text: bytes, limits: Limits) -> int:
+    """Check depth, values and digits of a JSON text, one block after the other; the number of members.
+
+    Raises
+    ------
+    ViewLimitError
+        ``json_depth``, ``json_values`` or ``integer_digits``.
+
+    Examples
+    --------
+    >>> scan(b'{"a": [1, 2]}', Limits())
+    1
+    """
     whole = np.frombuffer(text, np.uint8)
     inside, escaped, depth, values, digits, members = False, False, 0, 1, 0, 0
     for start in range(0, len(whole), _BLOCK):

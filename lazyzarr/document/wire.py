@@ -81,6 +81,7 @@ class WireArray(_Strict, frozen=True, gc=False):
     stamp: Stamp | None = None
     variants: tuple[Natural, ...] = ()
     places: tuple[Place, ...] = ()
+    inline: Name | None = None
 
 
 class WireGraph(_Strict, frozen=True):

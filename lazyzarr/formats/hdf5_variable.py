@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import math
 import os
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
-import numpy as np
 from h5py import h5d, h5f, h5o
 
 from lazyzarr.access.url import shown
-from lazyzarr.codecs.values import PACKING, cf_unpack
 from lazyzarr.errors import LazyZarrError, SourceChanged, SourceMissing, UnsupportedFeature
 from lazyzarr.formats import hdf5_attributes as attributes
 from lazyzarr.formats import hdf5_chunks as chunks
@@ -30,10 +28,9 @@ from lazyzarr.formats.hdf5_inline import values_of
 from lazyzarr.formats.hdf5_links import resolve
 from lazyzarr.formats.hdf5_model import Allow, ChunkIndex, Hdf5Array, Hdf5Item, Hdf5Later, Hdf5Refused, Hdf5Virtual
 from lazyzarr.formats.hdf5_places import Place
-from lazyzarr.formats.hdf5_types import CellType
 from lazyzarr.formats.hdf5_virtual import virtual_shape, virtual_source
-from lazyzarr.ir.data_type import from_numpy
-from lazyzarr.ir.layout import Json, Stamp
+from lazyzarr.formats.packing import packing_of
+from lazyzarr.ir.layout import Stamp
 
 EAGER_CHUNKS = 4096
 """A chunk index up to this size is read while the file is open; a larger one when it is first used."""
@@ -74,7 +71,7 @@ def _describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
         )
     facts, cell = one.facts, one.facts.cell
     shape = _shape(one, axes) + cell.inner_shape
-    decode, values = _packing(file, cell, one.attributes.data())
+    decode, values = packing_of(one.attributes.data(), cell.memory, file.packing)
     common: dict[str, Any] = {
         "name": one.variable,
         "path": one.path,
@@ -176,46 +173,6 @@ def _index_later(place: Place, stamp: Stamp, inner: str, grid: tuple[int, ...], 
 
 def _same(index: ChunkIndex) -> ChunkIndex:
     return index
-
-
-def _packing(file: File, cell: CellType, values: dict[str, Any]) -> tuple[dict[str, Json] | None, dict[str, Any]]:
-    if file.packing == "raw" or cell.memory.kind not in "iuf":
-        return None, values
-    packing = tuple((name, _Exact(values[name])) for name in PACKING if name in values)
-    if not packing:
-        return None, values
-    decode, kept = _unpacking(cell.memory.str, packing)
-    rest = {name: value for name, value in values.items() if name not in PACKING or name in kept}
-    return None if decode is None else dict(decode), rest
-
-
-class _Exact:
-    """An attribute value that is equal only to one of the same type and bits."""
-
-    __slots__ = ("_key", "value")
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        cells = np.asarray(value)
-        self._key = (
-            type(value),
-            cells.dtype.str,
-            cells.shape,
-            cells.tobytes() if cells.dtype.kind != "O" else id(value),
-        )
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Exact) and self._key == other._key
-
-
-@lru_cache(maxsize=1024)
-def _unpacking(dtype: str, packing: tuple[tuple[str, _Exact], ...]) -> tuple[dict[str, Json] | None, frozenset[str]]:
-    """`cf_unpack` of the packing attributes alone; the files of a series repeat them."""
-    decode, kept = cf_unpack({name: one.value for name, one in packing}, from_numpy(np.dtype(dtype)))
-    return decode, frozenset(kept)
 
 
 def _segments(file: File, plist: Any) -> tuple[list[tuple[int, int, int]], list[Place]]:

@@ -93,7 +93,8 @@ class StoredArray(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unkn
     """One stored array: a shape, a layout and where its chunks are.
 
     Chunks are in one of three places: below ``location`` under chunk keys (neither ``refs`` nor ``values``),
-    at the byte ranges of the table ``refs``, or as the cells of the table ``values`` (an in-memory array).
+    at the byte ranges of the table ``refs`` (some of them perhaps beside the graph, in the table ``inline``), or as
+    the cells of the table ``values`` (an in-memory array).
     """
 
     layout: int
@@ -113,5 +114,7 @@ class StoredArray(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unkn
     """Positions in `Graph.layouts` that values 1, 2, ... of the column ``layout`` of ``refs`` choose; 0 is ``layout``."""
     places: tuple[Place, ...] = ()
     """Objects that values 1, 2, ... of the column ``place`` of ``refs`` choose; 0 is ``location``."""
+    inline: str | None = None
+    """Name of a table whose only column ``bytes`` holds the stored bytes of chunks of state 3, one after the other."""
     grant: str = ""
     """Which access grant the reader looks the location up in; ``""`` is the caller's own. Never stored."""

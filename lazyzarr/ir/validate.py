@@ -102,6 +102,8 @@ def row_bounds(graph: Graph, schemas: tuple[Schema, ...]) -> dict[tuple[str, str
         bound(node.table, "origin", 1 + max(node.shape, default=0))
         if node.refs is not None:
             bound(node.table, "refs_first", graph.tables[node.refs].rows + 1)
+            if "state" in graph.tables[node.refs]:
+                bound(node.refs, "state", 3)
     for name in [name for name, column in below if column == "origin"]:
         below[name, "shape"] = below[name, "origin"]
         for text in TEXT_COLUMNS:
@@ -110,7 +112,9 @@ def row_bounds(graph: Graph, schemas: tuple[Schema, ...]) -> dict[tuple[str, str
     for array in graph.arrays:
         if array.refs is not None:
             table = graph.tables[array.refs]
-            for name, stop in (("state", 2), ("layout", len(array.variants) + 1), ("place", len(array.places) + 1)):
+            states = 3 if array.inline is None else 4
+            stops = (("state", states), ("layout", len(array.variants) + 1), ("place", len(array.places) + 1))
+            for name, stop in stops:
                 if name in table:
                     bound(array.refs, name, stop)
     return below
@@ -172,7 +176,7 @@ def _structure(graph: Graph) -> Iterator[Problem]:
         for index in (array.layout, *array.variants):
             if not 0 <= index < len(graph.layouts):
                 yield Problem("graph-reference", where, f"layout {index} is not there")
-        for name in (array.refs, array.values):
+        for name in (array.refs, array.values, array.inline):
             if name is not None and name not in graph.tables:
                 yield Problem("graph-reference", where, f"table {name!r} is not there")
 
@@ -248,8 +252,12 @@ def _arrays(graph: Graph) -> Iterator[Problem]:
             yield from _values(array, layout, graph.tables[array.values], f"tables.{array.values}")
         elif array.refs is not None and len(layout.chunk_shape) == len(array.shape):
             yield from _refs(array, graph.tables[array.refs], chunk_count(array.shape, layout.chunk_shape), where)
-        elif array.variants or array.places:
-            yield Problem("document-member", where, "variants and places have no meaning without refs")
+        elif array.variants or array.places or array.inline is not None:
+            yield Problem("document-member", where, "variants, places and inline have no meaning without refs")
+        if array.inline is not None:
+            inline = graph.tables[array.inline]
+            where = f"tables.{array.inline}"
+            yield from _columns(inline, {"bytes": "u1"}, ("bytes",), where)
 
 
 def _is_plain(array: StoredArray) -> bool:

@@ -71,6 +71,17 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Bytes:
+    """A chunk in memory, as it is stored."""
+
+    data: bytes
+
+    def encode(self) -> bytes:
+        """The stored bytes."""
+        return self.data
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class AlignedManifest:
     """An array as a grid of references to stored chunks, all decoded by one chain.
 
@@ -97,7 +108,7 @@ class AlignedManifest:
     number: np.ndarray
     """int64 (n,): number of the chunk in the array of its origin, for arrays with one object per chunk."""
     origins: tuple[Origin, ...]
-    memory: tuple[Cells, ...] = ()
+    memory: tuple[Cells | Bytes, ...] = ()
     dims: tuple[str | None, ...] | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     reader: Any = None

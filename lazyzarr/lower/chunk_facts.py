@@ -16,11 +16,12 @@ import numpy as np
 from lazyzarr.ir.data_type import DataType, to_numpy
 from lazyzarr.ir.fill import from_json
 from lazyzarr.ir.layout import Json, Layout, Stamp
-from lazyzarr.lower.aligned import INLINE, OBJECT, RANGE, Cells, Origin, in_memory
+from lazyzarr.lower.aligned import INLINE, OBJECT, RANGE, Bytes, Cells, Origin, in_memory
 from lazyzarr.lower.fragments import Fragments
 from lazyzarr.lower.grids import AxisGrid
 from lazyzarr.lower.lifting import SHARDING, Form, Lifted, is_raw, lifted, long_axes, stored_axes, stored_type, text
-from lazyzarr.lower.locate import MISSING, VALUES, Chunks, locate
+from lazyzarr.lower.locate import INLINE as HELD_BYTES
+from lazyzarr.lower.locate import MISSING, NOWHERE, VALUES, Chunks, locate
 from lazyzarr.lower.lowering import Lowered
 from lazyzarr.lower.placements import UNFED
 from lazyzarr.lower.problems import COMBED, CROPPED, HELD, REVERSED, STRIDED, Tally
@@ -66,7 +67,7 @@ class Facts:
         self.references: list[References] = []
         self.origins: dict[object, int] = {}
         self.places: list[Origin] = []
-        self.memory: list[Cells] = []
+        self.memory: list[Cells | Bytes] = []
         self._lifted: dict[tuple[Layout, tuple[int, ...]], Lifted] = {}
 
     def add(self, found: Fragments) -> None:
@@ -222,7 +223,8 @@ class Facts:
         for number in np.unique(chunks.layout[chunk]).tolist():
             layout = chunks.layouts[number]
             mine = chunks.layout[chunk] == number
-            if bool((mine & (state == OBJECT)).any()) or any(codec.name == SHARDING for codec in layout.codecs):
+            may_be_absent = mine & (state == OBJECT) & (chunks.place[chunk] == NOWHERE)
+            if bool(may_be_absent.any()) or any(codec.name == SHARDING for codec in layout.codecs):
                 self.shows(layout.fill_value)
 
     def _references(
@@ -238,14 +240,14 @@ class Facts:
         origin = np.full(len(found), -1, np.int64)
         offset, length = chunks.offset[chunk] + shift, np.where(nbytes >= 0, nbytes, chunks.length[chunk])
         array, place = chunks.array[chunk], chunks.place[chunk]
-        ranges = np.flatnonzero(state == RANGE)
+        ranges = np.flatnonzero(place != NOWHERE)
         pairs, which = _pairs(array[ranges], place[ranges])
         named = [
             self._origin(chunks.places[p].location, chunks.places[p].stamp, chunks.arrays[a].grant)
             for a, p in pairs.tolist()
         ]
         origin[ranges] = np.array(named, np.int64)[which]
-        objects = np.flatnonzero(state == OBJECT)
+        objects = np.flatnonzero((state == OBJECT) & (place == NOWHERE))
         pairs, which = _pairs(array[objects], chunks.layout[chunk[objects]])
         named = []
         for a, k in pairs.tolist():
@@ -258,6 +260,11 @@ class Facts:
             origin[row] = len(self.memory)
             self.memory.append(self._cells(found, chunks, chunk, row, extent))
             length[row] = -1
+        for row in np.flatnonzero(state == HELD_BYTES).tolist():
+            state[row] = INLINE
+            origin[row] = len(self.memory)
+            self.memory.append(Bytes(bytes(chunks.inline(int(chunk[row])))))
+            offset[row], length[row] = 0, -1
         number = chunks.linear[chunk]
         number = number.astype(np.min_scalar_type(int(number.max(initial=0))))
         return {"state": state, "origin": origin.astype(np.int32), "offset": offset, "length": length, "number": number}

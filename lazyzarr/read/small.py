@@ -93,6 +93,8 @@ def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarr
     shared = len(windows) > 1 and len({(w.piece.array, w.chunk) for w in windows}) < len(windows)
     if len(windows) > MOST_CHUNKS or referenced > 1 or shared:
         return None  # ranges of one object are joined into one request, and a chunk is decoded once
+    if referenced and any(window.piece.array.refs is not None and _place(window, graph)[2] < 0 for window in windows):
+        return None  # a whole object or bytes beside the graph
     if out is None:
         out = np.empty(shape, to_numpy(schemas[-1].data_type))
     for box, value in pull.constants:
@@ -374,7 +376,7 @@ def _run(window: Window, chain: Chain) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 def _place(window: Window, graph: Graph) -> tuple[str, int, int, bool]:
-    """Location, offset, length [bytes] (-1: the whole object) and presence of the chunk."""
+    """Location, offset, length [bytes] and presence of the chunk; length -1: not a byte range."""
     array, layout = window.piece.array, window.piece.layout
     if array.refs is None:
         coords = np.array([window.chunk], np.int64).reshape(1, len(window.chunk))
@@ -385,12 +387,14 @@ def _place(window: Window, graph: Graph) -> tuple[str, int, int, bool]:
     row += array.refs_first
     refs = graph.tables[array.refs]
     one = slice(row, row + 1)
-    present = "state" not in refs or bool(np.asarray(refs["state"][one])[0])
+    state = int(np.asarray(refs["state"][one])[0]) if "state" in refs else 1
+    if state > 1:
+        return array.location or "", 0, -1, True
     return (
         array.location or "",
         int(np.asarray(refs["offset"][one])[0]),
         int(np.asarray(refs["length"][one])[0]),
-        present,
+        state == 1,
     )
 
 
