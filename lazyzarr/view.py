@@ -28,7 +28,6 @@ from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import NamedConfig, StoredArray
 from lazyzarr.ir.nodes import Node
 from lazyzarr.ir.schema import Schema, infer, infer_node
-from lazyzarr.lower.aligned import AlignedManifest
 from lazyzarr.operations import axes as axis_operations
 from lazyzarr.operations import recoding, selecting
 from lazyzarr.operations.indexers import Orthogonal, Pointwise
@@ -188,15 +187,8 @@ class View(NDArrayOperatorsMixin):
         """Every reason why the class is not L0, each with its remedy; empty when it is."""
         return render_problems(flatness_of(self.ir))
 
-    def flatten(self, *, rectilinear: bool = True) -> AlignedManifest:
-        """The view as a flat manifest: one grid, one codec chain, one reference for each chunk.
-
-        Raises
-        ------
-        NotFlat
-            With every reason, each with an example and a remedy.
-        """
-        return flattening.flattened(self, rectilinear=rectilinear)
+    flatten = flattening.flatten
+    manifest = flattening.manifest
 
     def __getitem__(self, key: Any) -> View:
         return selecting.selected(self, basic(key, self.shape))
