@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from lazyzarr import casting, flattening
+from lazyzarr import casting, flattening, resolving
 from lazyzarr.algebra.selection import basic
 from lazyzarr.algebra.span import Span
 from lazyzarr.display.flat import flatness_of
@@ -189,6 +189,7 @@ class View(NDArrayOperatorsMixin):
 
     flatten = flattening.flatten
     manifest = flattening.manifest
+    resolve_shards = resolving.resolve_shards
 
     def __getitem__(self, key: Any) -> View:
         return selecting.selected(self, basic(key, self.shape))

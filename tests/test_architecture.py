@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
             "saving",
             "stages",
         ),
-        *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
+        *("resolving", "tiling", "topology", "view", "api", "checking", "leaves", "operations"),
     ),
     ("cli", "demo"),
     ("__main__",),

@@ -52,6 +52,8 @@ def is_small(graph: Graph) -> bool:
         links += len(inputs_of(node))
         if isinstance(node, Source):
             array = graph.arrays[node.array]
+            if array.refs is not None and not _in_memory(graph, array.refs):
+                return False
             chunks += _chunks(array.shape, graph.layouts[array.layout].chunk_shape)
         elif isinstance(node, Tiles):
             if not _in_memory(graph, node.table):
