@@ -37,9 +37,7 @@ def views(count: int, chunks: int, *, ranges: bool) -> list[lz.View]:
         "length": rng.integers(100, 1000, count * chunks).astype(np.uint64),
     }
     refs = Table(columns, name="references")
-    arrays = [
-        StoredArray(0, shape, f"file:///{k}.nc", refs=refs.name, refs_first=k * chunks) for k in range(count)
-    ]
+    arrays = [StoredArray(0, shape, f"file:///{k}.nc", refs=refs.name, refs_first=k * chunks) for k in range(count)]
     return [source(array, [LAYOUT], reader=reader, tables={refs.name: refs}) for array in arrays]
 
 
