@@ -13,14 +13,13 @@ from typing import Any, SupportsIndex
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from lazyzarr import casting, flattening
+from lazyzarr import casting, flattening, resolving
 from lazyzarr.algebra.selection import basic
 from lazyzarr.algebra.span import Span
 from lazyzarr.described import NOTHING_OWNED, Described
 from lazyzarr.ir import data_type as types
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.nodes import Node
-from lazyzarr.lower.aligned import AlignedManifest
 from lazyzarr.operations import axes as axis_operations
 from lazyzarr.operations import recoding, selecting
 from lazyzarr.operations.indexers import Orthogonal, Pointwise
@@ -48,15 +47,9 @@ class View(Described, NDArrayOperatorsMixin):
 
     __slots__ = ()
 
-    def flatten(self, *, rectilinear: bool = True) -> AlignedManifest:
-        """The view as a flat manifest: one grid, one codec chain, one reference for each chunk.
-
-        Raises
-        ------
-        NotFlat
-            With every reason, each with an example and a remedy.
-        """
-        return flattening.flattened(self, rectilinear=rectilinear)
+    flatten = flattening.flatten
+    manifest = flattening.manifest
+    resolve_shards = resolving.resolve_shards
 
     def __getitem__(self, key: Any) -> View:
         return selecting.selected(self, basic(key, self.shape))

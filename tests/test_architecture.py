@@ -26,8 +26,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("interpret", "optimize", "lower"),
     ("read", "formats", "document", "display"),
     (
-        *("casting", "combine", "described", "flattening", "group", "hdf5_views", "kerchunk_views", "numpy_protocol"),
-        *("opening", "saving", "served", "stages", "view_store"),
+        *("casting", "combine", "described", "flattening", "group", "hdf5_views", "kerchunk_views", "materializing"),
+        *("numpy_protocol", "opening", "resolving", "saving", "served", "stages", "view_store"),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
         *("foreign", "reference_views"),
     ),

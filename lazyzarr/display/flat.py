@@ -78,6 +78,8 @@ def is_small(graph: Graph, *, most_inputs: int = MOST_INPUTS, most_chunks: int =
             return False
         if isinstance(node, Source):
             array = graph.arrays[node.array]
+            if array.refs is not None and not graph.tables[array.refs].in_memory:
+                return False
             chunks += _chunks(array.shape, graph.layouts[array.layout].chunk_shape)
         elif isinstance(node, Tiles):
             if not graph.tables[node.table].in_memory:

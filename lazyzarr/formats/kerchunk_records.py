@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,7 +74,8 @@ def _record(
     )
     sink = pa.BufferOutputStream()
     # without the statistics, which count the nulls, fastparquet makes floats of whole numbers
-    parquet.write_table(table, sink, compression="zstd", write_statistics=["offset", "size"])
+    columns: Any = ["offset", "size"]  # the annotation knows of all or none
+    parquet.write_table(table, sink, compression="zstd", write_statistics=columns)
     return sink.getvalue().to_pybytes()
 
 

@@ -8,6 +8,7 @@ Owns the conditions on single fragments. Refuses to compare them with each other
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -28,6 +29,26 @@ from lazyzarr.lower.problems import COMBED, CROPPED, HELD, REVERSED, STRIDED, Ta
 
 
 @dataclass(frozen=True, slots=True)
+class Boxes:
+    """Fragments as boxes of the view, and what an array would have to be to have them as chunks."""
+
+    stop: np.ndarray
+    """int64 (k, r): end of the box, whatever its step [cells of the view]."""
+    extent: np.ndarray
+    """int64 (k, r) [cells]: of the stored chunk."""
+    fits: np.ndarray
+    """bool (k,): the fragment is its whole chunk, so that some grid has it."""
+    form: np.ndarray
+    """int64 (k,): position in the forms; -1: the chain has none in these axes."""
+    order: np.ndarray
+    """int64 (k,): position in the orders of axes."""
+    fill: np.ndarray
+    """int64 (k,): position in the fill values, of chunks that may show theirs; else -1."""
+    nbytes: np.ndarray
+    """int64 (k,): stored length, or the decoded one where that is not known [bytes]."""
+
+
+@dataclass(frozen=True, slots=True)
 class References:
     """One reference for each fragment of a block, and where it goes."""
 
@@ -42,13 +63,24 @@ class References:
     origin: np.ndarray
     number: np.ndarray
     """As in `AlignedManifest`."""
+    boxes: Boxes | None = None
+    """Where each lies and what it needs, where the facts are kept for a choice between fragments."""
 
 
 class Facts:
-    """Everything that decides whether fragments are a plain array, and what that array is."""
+    """Everything that decides whether fragments are a plain array, and what that array is.
 
-    def __init__(self, lowered: Lowered) -> None:
+    Parameters
+    ----------
+    keep
+        Keep the boxes of fragments, for `lazyzarr.lower.choosing`.
+    """
+
+    def __init__(self, lowered: Lowered, *, keep: bool = False) -> None:
         self.lowered = lowered
+        self.keep = keep
+        self.holes: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        """Begins and ends (k, r) of fragments that are stored nowhere, and the positions of their fill values."""
         self.shape = lowered.schema.shape
         self.rank = len(self.shape)
         self.axes = [AxisGrid(axis, n) for axis, n in enumerate(self.shape)]
@@ -82,6 +114,8 @@ class Facts:
                 self.shows(chunks.layouts[number].fill_value)
             if not self.absent:
                 self.absent.append(found)
+            if self.keep:
+                self._keep_holes(found.rows(np.flatnonzero(absent)), chunks, chunk[absent])
             kept = np.flatnonzero(~absent)
             found, chunk, lengths = found.rows(kept), chunk[kept], lengths[kept]
         if len(found):
@@ -108,7 +142,7 @@ class Facts:
         combed = fed & (found.into_step > 1) & (found.into_count > 1)
         if combed.any() or not whole.all():
             self._windows(found, whole, combed, lengths)
-        self._forms(found, chunks, chunk, along)
+        kinds = self._forms(found, chunks, chunk, along)
         for axis, grid in enumerate(self.axes):
             columns = (found.into_first[:, axis], found.into_count[:, axis], along[:, axis], ~fed[:, axis])
             grid.add(*columns, found.into_step[:, axis])
@@ -119,9 +153,46 @@ class Facts:
                 first=found.into_first.astype(np.min_scalar_type(max(self.shape, default=0))),
                 repeats=repeats if again else None,
                 gap=found.into_step if again else None,
+                boxes=self._boxes(found, chunks, chunk, along, whole & ~combed.any(axis=1), kinds)
+                if self.keep
+                else None,
                 **self._references(found, chunks, chunk, shift, nbytes, extent),
             )
         )
+
+    def _boxes(
+        self,
+        found: Fragments,
+        chunks: Chunks,
+        chunk: np.ndarray,
+        along: np.ndarray,
+        fits: np.ndarray,
+        kinds: tuple[np.ndarray, np.ndarray],
+    ) -> Boxes:
+        layout, state = chunks.layout[chunk], chunks.state[chunk]
+        fill = np.full(len(found), -1, np.int64)
+        size = chunks.length[chunk].copy()
+        for number in np.unique(layout).tolist():
+            one = chunks.layouts[number]
+            mine = layout == number
+            shown = mine if _has_shards(one) else mine & (state == OBJECT)
+            if shown.any():
+                fill[shown] = self._fill_number(one.fill_value)
+            size[mine & (size < 0)] = math.prod(one.chunk_shape) * to_numpy(one.data_type).itemsize
+        size[state == VALUES] = 0
+        stop = found.into_first + found.into_step * (found.into_count - 1) + 1
+        return Boxes(stop, along, fits, *kinds, fill, size)
+
+    def _keep_holes(self, found: Fragments, chunks: Chunks, chunk: np.ndarray) -> None:
+        layout = chunks.layout[chunk]
+        fill = np.zeros(len(found), np.int64)
+        for number in np.unique(layout).tolist():
+            fill[layout == number] = self._fill_number(chunks.layouts[number].fill_value)
+        stop = found.into_first + found.into_step * (found.into_count - 1) + 1
+        self.holes.append((found.into_first, stop, fill))
+
+    def _fill_number(self, value: Json) -> int:
+        return list(self.fills).index(bits(value, self.lowered.schema.data_type))
 
     def _extents(
         self, found: Fragments, chunks: Chunks, chunk: np.ndarray, lengths: np.ndarray
@@ -197,15 +268,18 @@ class Facts:
             named |= rows
             self.tally.add(kind, rows, found, lengths)
 
-    def _forms(self, found: Fragments, chunks: Chunks, chunk: np.ndarray, along: np.ndarray) -> None:
-        """The form of each fragment's chain, and the order of axes it needs."""
+    def _forms(
+        self, found: Fragments, chunks: Chunks, chunk: np.ndarray, along: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Number of the form of each fragment's chain (-1: none), and of the order of axes it needs."""
         q = found.axis.shape[1]
         code = chunks.layout[chunk]
         for axis in range(q):
             code = code * (self.rank + 1) + (found.axis[:, axis] + 1)
         for axis in range(self.rank):
             code = code * 2 + (along[:, axis] > 1)
-        _, rows, counts = np.unique(code, return_index=True, return_counts=True)
+        _, rows, which, counts = np.unique(code, return_index=True, return_inverse=True, return_counts=True)
+        kinds: list[tuple[int, int]] = []
         for row, count in zip(rows.tolist(), counts.tolist(), strict=True):
             layout = chunks.layouts[int(chunks.layout[chunk[row]])]
             axes = tuple(found.axis[row, : len(layout.chunk_shape)].tolist())
@@ -216,16 +290,20 @@ class Facts:
             self.forms.setdefault(key, one.form)
             self.form_counts[key] += count
             self.form_names.setdefault(key, " + ".join(codec.name for codec in layout.codecs))
-            self.orders[long_axes(one.order, along[row].tolist())] += count
+            order = long_axes(one.order, along[row].tolist())
+            self.orders[order] += count
             if one.refusal:
                 self.refusals[one.refusal] += count
+            kinds.append((-1 if one.refusal else list(self.forms).index(key), list(self.orders).index(order)))
         state = chunks.state[chunk]
         for number in np.unique(chunks.layout[chunk]).tolist():
             layout = chunks.layouts[number]
             mine = chunks.layout[chunk] == number
             may_be_absent = mine & (state == OBJECT) & (chunks.place[chunk] == NOWHERE)
-            if bool(may_be_absent.any()) or any(codec.name == SHARDING for codec in layout.codecs):
+            if _has_shards(layout) or bool(may_be_absent.any()):
                 self.shows(layout.fill_value)
+        form, order = np.array(kinds, np.int64).T
+        return form[which], order[which]
 
     def _references(
         self,
@@ -321,6 +399,10 @@ def _pairs(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     width = int(right.max()) + 1 if len(right) else 1
     found, which = np.unique(left * width + right, return_inverse=True)
     return np.stack([found // width, found % width], axis=1), which
+
+
+def _has_shards(layout: Layout) -> bool:
+    return any(codec.name == SHARDING for codec in layout.codecs)
 
 
 def _decodes(layout: Layout) -> int:

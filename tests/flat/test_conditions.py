@@ -153,11 +153,13 @@ def test_chunks_of_one_cell(what: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("axes", [(2, 0, 1), (1, 2, 0), (0, 2, 1), (2, 1, 0)])
 @pytest.mark.parametrize(
-    "options", [{}, {"shards": (4, 6, 4)}, {"filters": zarr.codecs.TransposeCodec(order=(1, 2, 0))}]
+    "options", [{}, {"shards": (4, 6, 8)}, {"filters": zarr.codecs.TransposeCodec(order=(1, 2, 0))}]
 )
 def test_a_transpose_is_the_inverse_permutation(axes: tuple[int, ...], options: dict[str, Any], tmp_path: Path) -> None:
-    view = stored(tmp_path / "a", (4, 6, 8), (2, 3, 4), **options)
-    manifest = assert_flat(view.transpose(axes), tuple((options.get("shards") or (2, 3, 4))[axis] for axis in axes))
+    # zarr-python compares the inner chunks of a shard with its shape before the transpose, so one length divides all
+    lengths = options.get("shards") or (2, 3, 4)
+    view = stored(tmp_path / "a", (4, 6, 8), (2, 2, 2) if "shards" in options else lengths, **options)
+    manifest = assert_flat(view.transpose(axes), tuple(lengths[axis] for axis in axes))
     turned = [codec.configuration["order"] for codec in manifest.codecs if codec.name == "transpose"]
     assert len(turned) <= 1
     if not options:
