@@ -195,7 +195,7 @@ class _Resolver:
             for url, stamp in zip(urls, stamps, strict=True)
         ]
         if None in shards:
-            assert_there(self.session, array, layout)
+            assert_there(self.session, metadata, array.stamp, grant=array.grant)
         places = [Place(metadata, array.stamp), *(Place(one.url, one.stamp) for one in shards if one is not None)]
         return shards, coords, places
 
