@@ -9,9 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lazyzarr import formats
     from lazyzarr.api import (
         Group,
         Limits,
+        RefreshRefused,
         View,
         append,
         block,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         refresh,
         save,
         stack,
+        store,
     )
     from lazyzarr.errors import (
         AccessDenied,
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
         LazyZarrError,
         NotFlat,
         ReadCancelled,
-        RefreshRefused,
         SaveConflict,
         SaveError,
         SaveUnsupported,
@@ -100,6 +102,7 @@ __all__ = [
     "block",
     "broadcast_to",
     "concat",
+    "formats",
     "full",
     "interleave",
     "open",
@@ -108,12 +111,14 @@ __all__ = [
     "refresh",
     "save",
     "stack",
+    "store",
 ]
 
 _API = frozenset(
     (
         "Group",
         "Limits",
+        "RefreshRefused",
         "View",
         "append",
         "block",
@@ -127,6 +132,7 @@ _API = frozenset(
         "refresh",
         "save",
         "stack",
+        "store",
     )
 )
 
@@ -134,6 +140,8 @@ _API = frozenset(
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'lazyzarr' has no attribute {name!r}")
+    if name == "formats":
+        return importlib.import_module("lazyzarr.formats")
     home = "lazyzarr.api" if name in _API else "lazyzarr.errors"
     value = getattr(importlib.import_module(home), name)
     globals()[name] = value

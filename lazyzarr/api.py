@@ -5,6 +5,7 @@ Owns the signatures. Refuses logic of its own: opening, joining, reading and sav
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from lazyzarr.document.limits import Limits
 from lazyzarr.group import Group
 from lazyzarr.leaves import full
 from lazyzarr.opening import Opening, Packing
-from lazyzarr.refreshing import refresh
+from lazyzarr.refreshing import RefreshRefused, refresh
 from lazyzarr.saving import save
 from lazyzarr.view import View
 
@@ -31,6 +32,8 @@ def open(
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
     verify: bool = True,
     missing: Literal["error", "fill"] = "error",
+    version: str | None = None,
+    templates: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     manifest: bool = False,
 ) -> Any:
@@ -39,23 +42,33 @@ def open(
     Parameters
     ----------
     place
-        A path or URL of a Zarr array, a Zarr group, a saved view, or an HDF5/NetCDF-4 file; a ``zarr.Array``,
-        ``zarr.Group`` or Zarr store; or a NumPy array, which is stored with the view when it is saved.
+        A path or URL of a Zarr array, a Zarr group, a saved view, an Icechunk repository, kerchunk references (JSON or
+        Parquet), or an HDF5, NetCDF, FITS, TIFF or GRIB file; a ``zarr.Array``, ``zarr.Group`` or Zarr store; a
+        repository, session or store of Icechunk; a ``ManifestArray`` or virtual dataset of VirtualiZarr; or a NumPy
+        array, which is stored with the view when
+        it is saved.
     variable
         Name of the array inside a file or a group.
     packing
         "auto": CF ``scale_factor``, ``add_offset`` and ``_FillValue`` of a file become a decode node, with the
         values and type that xarray decodes to; "raw": stored integers, attributes kept.
     allow
-        What a saved view may reference beside locations below its own parent directory.
+        What a saved view, a file of references or an HDF5 file may reference beside locations below its own parent
+        directory.
     storage_options
         ``{prefix: options}`` for remote storage; never read from a document.
     verify
         False accepts sources that changed since they were referenced.
     missing
         What a virtual HDF5 dataset reads where a source file is not there.
+    version
+        Branch, tag or snapshot id of an Icechunk repository, also as ``"branch:..."``, ``"tag:..."`` or
+        ``"snapshot:..."``; by default the branch ``main``.
+    templates
+        Whether templates and generators of a kerchunk file are expanded; refused otherwise, since they hide what the
+        file refers to.
     limits
-        What a saved view may cost.
+        What a saved view or a file of references may cost.
     manifest
         Read a saved view through the manifest that is stored with it, if there is one.
 
@@ -79,15 +92,48 @@ def open(
         packing=packing,
         verify=verify,
         missing=missing,
+        version=version,
+        templates=templates,
         limits=limits,
         manifest=manifest,
     )
     return opening.open(place, variable)
 
 
+def store(views: View | Mapping[str, Any], *, rectilinear: bool = False) -> Any:
+    """Views as a read-only Zarr store, which any zarr-python client reads as plain Zarr v3.
+
+    Stored bytes of flat views are passed on untouched; chunks of others are read, and encoded anew, when they are
+    asked for.
+
+    Parameters
+    ----------
+    views
+        A view, a group, or views and groups by name.
+    rectilinear
+        Serve views on a rectilinear grid as such, for clients that know it; zarr-python does when its setting
+        ``array.rectilinear_chunks`` is on. Otherwise such views are served on a regular grid, chunk by chunk.
+
+    Returns
+    -------
+    zarr.abc.store.Store
+        Raises what reading the views raises, and never takes a source that could not be read for fill.
+
+    Examples
+    --------
+    >>> import zarr
+    >>> zarr.open_array(store(full((2, 3), 7, dtype="int16")), mode="r")[0].tolist()
+    [7, 7, 7]
+    """
+    # zarr costs 0.3 s to import and only this needs it
+    served = importlib.import_module("lazyzarr.view_store")
+    return served.ViewStore(views if isinstance(views, View) else Group.of(views), rectilinear=rectilinear)
+
+
 __all__ = [
     "Group",
     "Limits",
+    "RefreshRefused",
     "View",
     "append",
     "block",
@@ -101,6 +147,7 @@ __all__ = [
     "refresh",
     "save",
     "stack",
+    "store",
 ]
 # NumPy's functions know views from here on
 assert _numpy_protocol.ARRAY_FUNCTIONS

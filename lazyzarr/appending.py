@@ -14,14 +14,15 @@ import msgspec
 import numpy as np
 
 from lazyzarr.access.url import child, to_path
-from lazyzarr.combine import fitting
 from lazyzarr.document.decode import decode, generation_of
 from lazyzarr.document.groups import add_view, encode_member, regrown
-from lazyzarr.document.plain_array import Content, encode_chunk, to_text
+from lazyzarr.document.plain_array import Content, encode_chunk
 from lazyzarr.document.publish import publish_changes
 from lazyzarr.errors import CombineError, SaveUnsupported
+from lazyzarr.fitting import fitting, views_of
 from lazyzarr.formats.zarr import read_array_metadata
 from lazyzarr.growing import append_views, axis_of, grown, opened_views
+from lazyzarr.ir.array_metadata import to_text
 from lazyzarr.ir.chunk_keys import chunk_keys
 from lazyzarr.ir.layout import Json, StoredArray
 from lazyzarr.leaves import source
@@ -168,7 +169,7 @@ def _array(place: Place, name: str, text: bytes, item: Any, axis: int | str) -> 
     # a NumPy array has no units; it is in those of the array that it goes to
     views = [inline(np.asarray(item), reader).with_attrs(info.attributes)] if _is_values(item) else item
     number = axis_of(saved, axis)
-    views = fitting("append", [saved, *views], number)[1:]
+    views = fitting("append", views_of("append", [saved, *views]), number)[1:]
     length, chunk = info.shape[number], info.layout.chunk_shape[number]
     first = length // chunk
     begun = saved[(slice(None),) * number + (slice(first * chunk, None),)]

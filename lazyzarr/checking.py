@@ -23,7 +23,7 @@ from lazyzarr.errors import LazyZarrError, SourceProtocolError, ViewSchemaError
 from lazyzarr.formats.zarr import read_array_metadata
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
-from lazyzarr.lower.locate import MISSING, OBJECT, VALUES, Chunks
+from lazyzarr.lower.locate import INLINE, MISSING, OBJECT, VALUES, Chunks
 from lazyzarr.read import Reader
 
 SAMPLE = 16
@@ -173,7 +173,7 @@ def _references(stored: StoredArray, graph: Graph, session: Session) -> None:
     ends = np.asarray(refs["offset"][rows]).astype(np.int64) + np.asarray(refs["length"][rows]).astype(np.int64)
     here = np.ones(len(ends), bool)
     if "state" in refs:
-        here &= np.asarray(refs["state"][rows]) != 0
+        here &= np.asarray(refs["state"][rows]) == 1
     if "place" in refs:
         here &= np.asarray(refs["place"][rows]) == 0
     size = session.stat(stored.location, grant=stored.grant).size
@@ -200,15 +200,17 @@ def _chunk(chunk: int, chunks: Chunks, session: Session) -> bool | Failure:
     stored = chunks.arrays[int(chunks.array[chunk])]
     url = chunks.url(chunk)
     try:
-        if state == OBJECT:
+        if state == INLINE:
+            data = chunks.inline(chunk)
+        elif chunks.may_be_absent(chunk):
             data = session.try_read(url, grant=stored.grant)
             if data is None:
                 return False
+        elif state == OBJECT:
+            data = session.read(url, grant=stored.grant, stamp=chunks.stamp(chunk))
         else:
             offset, length = int(chunks.offset[chunk]), int(chunks.length[chunk])
-            data = session.read(
-                url, grant=stored.grant, offset=offset, length=length, stamp=chunks.places[chunks.place[chunk]].stamp
-            )
+            data = session.read(url, grant=stored.grant, offset=offset, length=length, stamp=chunks.stamp(chunk))
         compile_chain(chunks.layouts[int(chunks.layout[chunk])]).decode(memoryview(data))
     except LazyZarrError as error:
         coords = tuple(chunks.coords[chunk, : len(stored.shape)].tolist())

@@ -1,15 +1,13 @@
 """Joining views: concat, stack, block, overlay, interleave, pad, broadcast.
 
-Owns which inputs fit together and the one report of every mismatch of every input. Refuses to convert
-anything that was not asked for: types are equal unless ``promote``, packed integers of different scale and
-different units are never joined silently.
+Owns the node that each join becomes. Which inputs fit together is `lazyzarr.fitting`. Refuses to compute on values.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, Literal, SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -17,16 +15,12 @@ from lazyzarr import casting
 from lazyzarr.algebra.boxes import any_overlap
 from lazyzarr.algebra.selection import normalize_axis
 from lazyzarr.errors import CombineError, ShapeError
-from lazyzarr.ir import data_type as types
+from lazyzarr.fitting import fitting, shared_attrs, shared_dims, views_of
 from lazyzarr.ir.nodes import Concat, OverlapRule, Overlay, Stack
 from lazyzarr.leaves import full
-from lazyzarr.operations.linking import place_of
 from lazyzarr.read import Reader
 from lazyzarr.tiling import MANY, tiled
 from lazyzarr.view import View
-
-MEANING = ("units", "calendar", "scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned")
-"""Attributes that say what a number means: views that differ in one of them are not joined."""
 
 
 def concat(views: Sequence[View], axis: SupportsIndex = 0, *, promote: bool = False) -> View:
@@ -36,7 +30,7 @@ def concat(views: Sequence[View], axis: SupportsIndex = 0, *, promote: bool = Fa
     ----------
     views
         At least one; equal in shape but for the joined axis, in type, in dimension names and in the
-        attributes of `MEANING`. Codecs, chunk shapes, byte orders, packing and fill values may differ.
+        attributes of `lazyzarr.fitting.MEANING`. Codecs, chunk shapes, byte orders, packing and fill values may differ.
     axis
         The axis to join along.
     promote
@@ -53,12 +47,12 @@ def concat(views: Sequence[View], axis: SupportsIndex = 0, *, promote: bool = Fa
     >>> concat([lz.full(2, 1, dtype="int8"), lz.full(1, 2, dtype="int8")]).read().tolist()
     [1, 1, 2]
     """
-    inputs = _inputs("concat", views)
+    inputs = views_of("concat", views)
     number = normalize_axis(axis, inputs[0].ndim)
-    inputs = _fitting("concat", inputs, number, promote)
+    inputs = fitting("concat", inputs, number, promote)
     if len(inputs) == 1:
         return inputs[0]
-    reader, dims, attrs = Reader.joined([v.reader for v in inputs]), _dims(inputs), _attrs(inputs)
+    reader, dims, attrs = Reader.joined([v.reader for v in inputs]), shared_dims(inputs), shared_attrs(inputs)
     if len(inputs) >= MANY:
         many = tiled(inputs, number, new_axis=None)
         if many is not None:
@@ -80,13 +74,13 @@ def stack(views: Sequence[View], axis: SupportsIndex = 0, *, promote: bool = Fal
     >>> stack([lz.full(2, 1, dtype="int8"), lz.full(2, 2, dtype="int8")], axis=1).read().tolist()
     [[1, 2], [1, 2]]
     """
-    inputs = _inputs("stack", views)
+    inputs = views_of("stack", views)
     number = normalize_axis(axis, inputs[0].ndim + 1)
-    inputs = _fitting("stack", inputs, None, promote)
-    dims = _dims(inputs)
+    inputs = fitting("stack", inputs, None, promote)
+    dims = shared_dims(inputs)
     if dims is not None:
         dims = (*dims[:number], None, *dims[number:])
-    attrs = _attrs(inputs)
+    attrs = shared_attrs(inputs)
     if len(inputs) >= MANY:
         many = tiled(inputs, number, new_axis=number)
         if many is not None:
@@ -162,7 +156,7 @@ def overlay(
         raise CombineError("overlay", [f'overlap is {overlap!r}; it is "error", "first" or "last"'])
     if not placed:
         return full(lengths, 0 if fill_value is None else fill_value, dtype=dtype)
-    inputs = _inputs("overlay", [view for view, _ in placed])
+    inputs = views_of("overlay", [view for view, _ in placed])
     origins = [_whole("overlay", origin) for _, origin in placed]
     return _overlay("overlay", lengths, inputs, origins, None, fill_value, overlap)
 
@@ -181,10 +175,10 @@ def interleave(views: Sequence[View], axis: SupportsIndex = 0) -> View:
     >>> interleave([lz.full(2, 1, dtype="int8"), lz.full(2, 2, dtype="int8")]).read().tolist()
     [1, 2, 1, 2]
     """
-    inputs = _inputs("interleave", views)
+    inputs = views_of("interleave", views)
     rank = inputs[0].ndim
     number = normalize_axis(axis, rank)
-    inputs = _fitting("interleave", inputs, number, False)
+    inputs = fitting("interleave", inputs, number, False)
     lengths = [view.shape[number] for view in inputs]
     total = sum(lengths)
     wrong = [k for k, n in enumerate(lengths) if n != len(range(k, total, len(inputs)))]
@@ -240,7 +234,19 @@ def pad(view: View, width: Any, *, value: Any = None) -> View:
 
 
 def broadcast_to(view: View, shape: Sequence[int] | int) -> View:
-    """See `View.broadcast_to`."""
+    """Repeat a view to a shape, as ``np.broadcast_to``; no cell is stored twice.
+
+    Raises
+    ------
+    ShapeError
+        When NumPy could not broadcast.
+
+    Examples
+    --------
+    >>> import lazyzarr as lz
+    >>> broadcast_to(lz.full(2, 1, dtype="int8"), (3, 2)).shape
+    (3, 2)
+    """
     return view.broadcast_to(shape)
 
 
@@ -253,7 +259,7 @@ def _overlay(
     fill_value: Any,
     overlap: OverlapRule,
 ) -> View:
-    inputs = _fitting(what, inputs, "any", False)
+    inputs = fitting(what, inputs, "any", False)
     rank = len(shape)
     problems: list[str] = []
     for number, (view, origin) in enumerate(zip(inputs, origins, strict=True)):
@@ -290,7 +296,7 @@ def _overlay(
         tuple(range(len(inputs))), tuple(origins), shape, value, overlap, None if steps is None else tuple(steps)
     )
     reader = Reader.joined([v.reader for v in inputs])
-    return View(node, inputs, reader=reader, dims=_dims(inputs), attrs=_attrs(inputs))
+    return View(node, inputs, reader=reader, dims=shared_dims(inputs), attrs=shared_attrs(inputs))
 
 
 def _whole(what: str, numbers: Sequence[Any]) -> tuple[int, ...]:
@@ -299,127 +305,6 @@ def _whole(what: str, numbers: Sequence[Any]) -> tuple[int, ...]:
         return tuple(operator.index(number) for number in numbers)
     except TypeError:
         raise ShapeError(f"{what} with {tuple(numbers)}; cells are counted in integers; give integers") from None
-
-
-def fitting(what: str, views: Sequence[View], axis: int) -> list[View]:
-    """The views, if they can be joined along an axis as they are; ``what`` is what errors are about.
-
-    Raises
-    ------
-    CombineError
-        Listing every mismatch of every input.
-    """
-    return _fitting(what, _inputs(what, views), axis, False)
-
-
-def _inputs(what: str, views: Sequence[View]) -> list[View]:
-    inputs = list(views)
-    if not inputs:
-        raise CombineError(what, ["there are no inputs; give at least one view"])
-    wrong = [f"input {k} is a {type(v).__name__}; give views" for k, v in enumerate(inputs) if not isinstance(v, View)]
-    if wrong:
-        raise CombineError(what, [w + " (lz.open takes NumPy arrays, too)" for w in wrong])
-    return inputs
-
-
-def _fitting(what: str, inputs: Sequence[View], axis: int | Literal["any"] | None, promote: bool) -> list[View]:
-    """Inputs that fit, promoted if asked; every mismatch of every input in one error."""
-    problems: list[str] = []
-    first = inputs[0]
-    named = next((k for k, view in enumerate(inputs) if view.dims is not None), 0)
-    for number, view in enumerate(inputs):
-        if axis != "any" and view.ndim != first.ndim:
-            problems.append(f"{_named(number, view)} has rank {view.ndim}, input 0 has {first.ndim}")
-        elif axis != "any":
-            unequal = [k for k in range(first.ndim) if k != axis and view.shape[k] != first.shape[k]]
-            problems.extend(
-                f"{_named(number, view)} has length {view.shape[k]} on axis {k}, input 0 has {first.shape[k]}; "
-                "slice or pad it"
-                for k in unequal
-            )
-        if view.dims is not None and view.dims != inputs[named].dims:
-            problems.append(
-                f"{_named(number, view)} has dimensions {view.dims}, input {named} has {inputs[named].dims}; "
-                "transpose or rename_dims"
-            )
-        problems.extend(_meaning_problems(number, view, first))
-    if promote:
-        return _promoted(what, inputs, problems)
-    for number, view in enumerate(inputs):
-        if view.data_type != first.data_type:
-            problems.append(
-                f"{_named(number, view)} has data type {view.dtype}, input 0 has {first.dtype}; "
-                f"{'' if what == 'append' else 'pass promote=True or '}call .astype"
-            )
-    if problems:
-        raise CombineError(what, problems)
-    return list(inputs)
-
-
-def _promoted(what: str, inputs: Sequence[View], problems: list[str]) -> list[View]:
-    try:
-        target = types.from_numpy(np.result_type(*{view.dtype for view in inputs}))
-    except TypeError:
-        target = None
-        problems.append(f"types {sorted({str(view.dtype) for view in inputs})} have no common type; convert them first")
-    for number, view in enumerate(inputs):
-        if target is not None and not casting.promotes(view.data_type, target):
-            problems.append(
-                f"{_named(number, view)} has data type {view.dtype}, which no cast turns into {types.to_numpy(target)} "
-                "keeping every value; call .astype with rounding= on numbers, read and convert others"
-            )
-    if problems or target is None:
-        raise CombineError(what, problems)
-    return [view.astype(types.to_numpy(target)) for view in inputs]
-
-
-def _meaning_problems(number: int, view: View, first: View) -> list[str]:
-    if view.attrs is first.attrs:
-        return []
-    found: list[str] = []
-    for name in MEANING:
-        mine, other = view.attrs.get(name), first.attrs.get(name)
-        if mine is None and other is None:
-            continue
-        if not _equal(mine, other):
-            remedy = (
-                'packed integers of different scale cannot be joined as they are; open with packing="auto" or call .unpack()'
-                if name not in ("units", "calendar")
-                else "convert one of them, or set the attribute with .with_attrs if it is only spelled differently"
-            )
-            found.append(f"{_named(number, view)} has {name} {_text(mine)}, input 0 has {_text(other)}; {remedy}")
-    return found
-
-
-def _equal(one: Any, other: Any) -> bool:
-    try:
-        return bool(np.array_equal(np.asarray(one), np.asarray(other), equal_nan=isinstance(one, float)))
-    except TypeError:
-        return one == other
-
-
-def _text(value: Any) -> str:
-    return "none" if value is None else repr(value)
-
-
-def _named(number: int, view: View) -> str:
-    place = place_of(view)
-    return f"input {number}" + (f' ("{place}")' if place else "")
-
-
-def _dims(inputs: Sequence[View]) -> tuple[str | None, ...] | None:
-    return next((view.dims for view in inputs if view.dims is not None), None)
-
-
-def _attrs(inputs: Sequence[View]) -> dict[str, Any]:
-    """Attributes that all inputs share."""
-    shared = dict(inputs[0].attrs)
-    for view in inputs[1:]:
-        if view.attrs is inputs[0].attrs:
-            continue
-        for name in [name for name in shared if name not in view.attrs or not _equal(shared[name], view.attrs[name])]:
-            del shared[name]
-    return shared
 
 
 def _depth(part: Any, path: tuple[int, ...]) -> int:

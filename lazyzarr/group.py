@@ -7,6 +7,7 @@ cannot list.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from lazyzarr.errors import LazyZarrError
@@ -14,6 +15,10 @@ from lazyzarr.view import View
 
 Member = "View | Group"
 Opener = Callable[[], "View | Group"]
+
+
+def _itself(member: View | Group) -> View | Group:
+    return member
 
 
 class Group(Mapping[str, "View | Group"]):
@@ -35,7 +40,24 @@ class Group(Mapping[str, "View | Group"]):
         self._openers = dict(members)
         self._open: dict[str, View | Group] = {}
         self.attrs = dict(attrs or {})
+        """Attributes of the group."""
         self._place = place
+
+    @classmethod
+    def of(cls, members: Mapping[str, Any]) -> Group:
+        """A group of views and groups that are there; a group is left as it is.
+
+        Examples
+        --------
+        >>> import lazyzarr as lz
+        >>> Group.of({"a": lz.full((2,), 1, dtype="int8")})["a"].shape
+        (2,)
+        """
+        if isinstance(members, cls):
+            return members
+        return cls(
+            {name: partial(_itself, cls.of(one) if isinstance(one, Mapping) else one) for name, one in members.items()}
+        )
 
     def __getitem__(self, name: str) -> View | Group:
         head, _, rest = name.strip("/").partition("/") if name not in self._openers else (name, "", "")

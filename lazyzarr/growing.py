@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lazyzarr.algebra.selection import normalize_axis
-from lazyzarr.combine import fitting
 from lazyzarr.document.decode import OpenedView, decode
 from lazyzarr.document.groups import ViewMember, encode_member
 from lazyzarr.errors import AxisError, CombineError, SaveUnsupported
+from lazyzarr.fitting import fitting, views_of
 from lazyzarr.group import Group
 from lazyzarr.ir.graph import Graph, GraphBuilder
 from lazyzarr.ir.nodes import Concat, Tiles, inputs_of
@@ -82,7 +82,7 @@ def grown(opened: OpenedView, views: list[View], axis: int | str, place: Place) 
     """
     saved = View(None, graph=opened.graph, dims=opened.dims, attrs=opened.attributes, reader=Reader(place.session))
     number = axis_of(saved, axis)
-    inputs = fitting("append", [saved, *views], number)
+    inputs = fitting("append", views_of("append", [saved, *views]), number)
     graph = joined(opened.graph, [view.ir for view in views], number)
     dims = next((view.dims for view in inputs if view.dims is not None), None)
     return member_of(graph, opened, dims)

@@ -12,44 +12,87 @@ from typing import Literal
 
 import numpy as np
 
+from lazyzarr.access.ranged_file import RangedFile
 from lazyzarr.access.url import shown, to_path
 from lazyzarr.algebra.span import Span, canonical
-from lazyzarr.casting import decoded_fill
-from lazyzarr.errors import SourceMissing, UnsupportedFeature
+from lazyzarr.errors import (
+    AccessDenied,
+    LazyZarrError,
+    SourceChanged,
+    SourceDenied,
+    SourceMissing,
+    SourceProtocolError,
+    SourceUnavailable,
+    UnsupportedFeature,
+)
 from lazyzarr.formats.hdf5 import import_array, import_file
-from lazyzarr.formats.hdf5_model import Hdf5Array, Hdf5Group, Hdf5Item, Hdf5Mapping, Hdf5Refused, Hdf5Virtual
-from lazyzarr.group import Group
-from lazyzarr.ir import data_type as types
-from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Json, NamedConfig, Place, StoredArray
-from lazyzarr.ir.nodes import Decode, Fill, Overlay
+from lazyzarr.formats.hdf5_model import (
+    Allow,
+    Hdf5Array,
+    Hdf5Group,
+    Hdf5Item,
+    Hdf5Later,
+    Hdf5Mapping,
+    Hdf5Refused,
+    Hdf5Virtual,
+)
+from lazyzarr.formats.packing import Packing
+from lazyzarr.group import Group, Opener
+from lazyzarr.ir.layout import Place, StoredArray
+from lazyzarr.ir.nodes import Fill, Overlay
 from lazyzarr.ir.tables import Table
-from lazyzarr.leaves import source
+from lazyzarr.leaves import source, unpacked
 from lazyzarr.read import Reader
 from lazyzarr.view import View
 
-Packing = Literal["auto", "raw"]
+_ERRORS: dict[str, type[LazyZarrError]] = {
+    kind.default_reason: kind
+    for kind in (AccessDenied, SourceMissing, SourceDenied, SourceChanged, SourceUnavailable, SourceProtocolError)
+}
+"""What a refusal is raised as, by its reason; the others are features that have no form here."""
 
 
 class _File:
     """How the variables of one file are opened."""
 
-    def __init__(self, packing: Packing, missing: Literal["error", "fill"], reader: Reader) -> None:
+    def __init__(
+        self,
+        where: str | RangedFile,
+        packing: Packing,
+        missing: Literal["error", "fill"],
+        reader: Reader,
+        allow: Allow,
+    ) -> None:
+        self.where = where
+        self.allow = allow
         self.packing: Packing = packing
         self.missing = missing
         self.reader = reader
 
     def group(self, found: Hdf5Group) -> Group:
-        members = {name: partial(self.item, item) for name, item in found.arrays.items()}
+        members: dict[str, Opener] = {
+            name: partial(self.later, item) if isinstance(item, Hdf5Later) else partial(self.item, item)
+            for name, item in found.arrays.items()
+        }
         members |= {name: partial(self.group, inner) for name, inner in found.groups.items()}
         return Group(members, attrs=found.attributes, place=found.name or "/")
 
+    def later(self, found: Hdf5Later) -> View | Group:
+        item = found.load()
+        return self.group(item) if isinstance(item, Hdf5Group) else self.item(item)
+
     def item(self, found: Hdf5Item) -> View:
         if isinstance(found, Hdf5Refused):
-            raise UnsupportedFeature(found.message, reason=found.reason, where=found.name)
+            raise _ERRORS.get(found.reason, UnsupportedFeature)(found.message, reason=found.reason, where=found.name)
         view = self.stored(found) if isinstance(found, Hdf5Array) else self.virtual(found)
         view = view._same(dims=found.dimension_names, attrs=found.attributes)
-        return view if found.decode is None else _unpacked(view, found.decode)
+        return view if found.decode is None else unpacked(view, found.decode)
+
+    def source(self, mapping: Hdf5Mapping) -> Hdf5Item:
+        """The variable that a mapping names; that its file may be used was found when the mapping was imported."""
+        url = mapping.url
+        where = to_path(url) if isinstance(self.where, str) else self.where.sibling(url)
+        return import_array(where, url, mapping.dataset, packing="raw", allow_external=self.allow)
 
     def stored(self, found: Hdf5Array) -> View:
         if found.values is not None:
@@ -70,6 +113,7 @@ class _File:
             stamp=found.stamp,
             variants=tuple(range(1, len(layouts))),
             places=tuple(Place(url, stamp) for url, stamp in places),
+            grant=found.grant,
         )
         return source(array, layouts, reader=self.reader, tables={table.name: table})
 
@@ -86,8 +130,7 @@ class _File:
         for mapping in found.mappings:
             key = (mapping.url, mapping.dataset)
             if key not in opened:
-                item = import_array(to_path(mapping.url), mapping.url, mapping.dataset, packing="raw")
-                opened[key] = self.item(item)
+                opened[key] = self.item(self.source(mapping))
             piece = _cut(opened[key], mapping)
             if piece.data_type != found.data_type:
                 raise UnsupportedFeature(
@@ -112,15 +155,23 @@ class _File:
 
 
 def open_hdf5(
-    path: str,
+    where: str | RangedFile,
     url: str,
     variable: str | None,
     *,
     packing: Packing,
     missing: Literal["error", "fill"],
     reader: Reader,
+    allow: Allow,
 ) -> View | Group:
     """The group of a file, or the view of one variable.
+
+    Parameters
+    ----------
+    where, url
+        Path of a local file, or the remote file; and its location.
+    allow
+        Which other files, by location, the file may name.
 
     Raises
     ------
@@ -129,19 +180,10 @@ def open_hdf5(
     UnsupportedFeature
         The variable uses something that has no decoder here.
     """
-    file = _File(packing, missing, reader)
+    file = _File(where, packing, missing, reader, allow)
     if variable is None:
-        return file.group(import_file(path, url, packing=packing))
-    return file.item(import_array(path, url, variable, packing=packing))
-
-
-def _unpacked(view: View, configuration: dict[str, Json]) -> View:
-    target = types.from_json(configuration["data_type"])
-    codecs = (NamedConfig("lazyzarr.unpack", configuration),)
-    value = decoded_fill(view.schema, codecs, target)
-    return View(
-        Decode(0, codecs, target, value), (view,), own=Graph(()), reader=view.reader, dims=view.dims, attrs=view.attrs
-    )
+        return file.group(import_file(where, url, packing=packing, allow_external=allow))
+    return file.item(import_array(where, url, variable, packing=packing, allow_external=allow))
 
 
 def _cut(view: View, mapping: Hdf5Mapping) -> View:

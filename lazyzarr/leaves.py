@@ -1,4 +1,4 @@
-"""Views that start somewhere: a stored array, or a constant.
+"""Views that start somewhere: a stored array, as it is or unpacked, or a constant.
 
 Owns the leaves that other modules make views from. Refuses to open anything.
 """
@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, SupportsIndex
 
+import msgspec
 import numpy as np
 
 from lazyzarr import casting
 from lazyzarr.errors import ShapeError
 from lazyzarr.ir import data_type as types
+from lazyzarr.ir import fill
+from lazyzarr.ir.data_type import DataType
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Layout, StoredArray
-from lazyzarr.ir.nodes import Fill, Source
+from lazyzarr.ir.layout import Json, Layout, NamedConfig, StoredArray
+from lazyzarr.ir.nodes import Decode, Fill, Source
 from lazyzarr.ir.tables import Table
 from lazyzarr.read import Reader
 from lazyzarr.view import View
@@ -35,8 +38,53 @@ def source(
     return View(Source(0), own=own, reader=reader, dims=dims, attrs=attrs)
 
 
+def unpacked(view: View, configuration: Mapping[str, Json]) -> View:
+    """A stored array with the ``lazyzarr.unpack`` that the attributes of its file ask for."""
+    target = types.from_json(configuration["data_type"])
+    stored = types.from_json(configuration["stored_type"])
+    if stored != view.data_type and isinstance(view._node, Source):
+        view = _with_bits_as(view, stored)
+    codecs = (NamedConfig("lazyzarr.unpack", dict(configuration)),)
+    value = casting.decoded_fill(view.schema, codecs, target)
+    return View(
+        Decode(0, codecs, target, value), (view,), own=Graph(()), reader=view.reader, dims=view.dims, attrs=view.attrs
+    )
+
+
+def _with_bits_as(view: View, data_type: DataType) -> View:
+    """A stored array of integers with the other sign: what the attribute ``_Unsigned`` says of the same bits."""
+    dtype = types.to_numpy(data_type)
+
+    def turned(value: Json) -> Json:
+        return fill.to_json(np.asarray(fill.from_json(value, view.data_type)).view(dtype)[()], data_type)
+
+    own = view._own
+    layouts = [msgspec.structs.replace(x, data_type=data_type, fill_value=turned(x.fill_value)) for x in own.layouts]
+    array, tables = own.arrays[0], dict(own.tables)
+    if array.values is not None:
+        table = Table({"values": np.asarray(tables[array.values]["values"]).view(dtype)})
+        array, tables = msgspec.structs.replace(array, values=table.name), {table.name: table}
+    return source(array, layouts, reader=view.reader, tables=tables, dims=view.dims, attrs=view.attrs)
+
+
 def full(shape: Sequence[int] | int, value: Any, *, dtype: Any = None) -> View:
     """A constant view, as ``np.full``; it is stored as its value.
+
+    Parameters
+    ----------
+    shape
+        Cells along each axis, or of the one axis.
+    value
+        What every cell reads as.
+    dtype
+        By default the type NumPy gives to the value.
+
+    Raises
+    ------
+    ShapeError
+        For a negative length.
+    CastError
+        When the value is none of the type.
 
     Examples
     --------

@@ -9,19 +9,35 @@ from __future__ import annotations
 import copy
 import importlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lazyzarr.access.policy import grant_for
+from lazyzarr.access.policy import Grant, configured, grant_for
+from lazyzarr.access.ranged_file import FIRST, RangedFile
 from lazyzarr.access.session import Session
-from lazyzarr.access.url import child, from_user, shown, to_path
+from lazyzarr.access.url import child, from_user, parse, shown, to_path
 from lazyzarr.document.decode import DEFAULT_LIMITS, decode
 from lazyzarr.document.limits import Limits
 from lazyzarr.document.wire import CONVENTIONS, is_ours
 from lazyzarr.errors import ExtraMissing, SourceMissing, SourceProtocolError, ViewSchemaError
+from lazyzarr.foreign import (
+    chosen,
+    format_of,
+    is_icechunk,
+    is_repository,
+    is_virtual,
+    open_file,
+    open_icechunk,
+    open_repository,
+    open_virtual,
+)
+from lazyzarr.formats.manifest_reading import manifest_of
+from lazyzarr.formats.packing import Packing
+from lazyzarr.formats.signatures import described, is_hdf5
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import GroupInfo, read_group_metadata
 from lazyzarr.group import Group
@@ -29,12 +45,14 @@ from lazyzarr.ir import data_type as types
 from lazyzarr.ir import fill
 from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
 from lazyzarr.ir.tables import Table
+from lazyzarr.kerchunk_views import References
 from lazyzarr.leaves import source
 from lazyzarr.read import Reader
 from lazyzarr.view import View
 
-Packing = Literal["auto", "raw"]
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_METADATA = ("zarr.json", ".zarray", ".zgroup")
+_NAMED_LIKE_A_FILE = re.compile(r"\.(nc4?|cdf|h5|hdf5?|he5|h5ad|nxs|mat)$|\?", re.IGNORECASE)
+"""Remote locations at which a file is looked for first: a Zarr node has three places to ask at."""
 
 
 class Opening:
@@ -52,6 +70,10 @@ class Opening:
         False accepts sources that changed since they were referenced.
     missing
         What virtual HDF5 datasets read where a source file is not there: "error" or "fill".
+    version
+        Branch, tag or snapshot of an Icechunk repository.
+    templates
+        Whether templates and generators of kerchunk JSON are expanded.
     limits
         What a document may cost.
     manifest
@@ -66,12 +88,16 @@ class Opening:
         packing: Packing = "auto",
         verify: bool = True,
         missing: Literal["error", "fill"] = "error",
+        version: str | None = None,
+        templates: bool = False,
         limits: Limits = DEFAULT_LIMITS,
         manifest: bool = False,
     ) -> None:
         self.allow = tuple(allow)
         self.packing: Packing = packing
         self.missing = missing
+        self.version = version
+        self.templates = templates
         self.limits = limits
         self.manifest = manifest
         self.session = Session(storage_options, verify_stamps=verify)
@@ -81,15 +107,23 @@ class Opening:
 
     def open(self, place: Any, variable: str | None = None) -> View | Group:
         """What `lazyzarr.open` gives."""
+        if self.version is not None and not (isinstance(place, str | os.PathLike) or is_icechunk(place)):
+            raise self._no_versions(type(place).__name__)
         if isinstance(place, View | Group):
             return place
         if isinstance(place, np.ndarray):
             return inline(place, self.reader)
         if type(place).__module__.partition(".")[0] == "zarr":
             return self._from_zarr(place, variable)
+        if is_icechunk(place):
+            allow = Grant.of((*self.allow, *configured()))
+            return open_icechunk(place, variable, self.version, packing=self.packing, reader=self.reader, allow=allow)
+        if is_virtual(place):
+            return open_virtual(place, variable, packing=self.packing, reader=self.reader)
         if not isinstance(place, str | os.PathLike):
             raise ViewSchemaError(
-                f"open of a {type(place).__name__}; views are opened from paths, URLs, NumPy arrays, Zarr arrays and stores",
+                f"open of a {type(place).__name__}; views are opened from paths, URLs, NumPy arrays, Zarr arrays, "
+                "stores, Icechunk repositories and virtual datasets",
                 reason="source-format",
             )
         return self._from_url(from_user(place), variable)
@@ -101,19 +135,26 @@ class Opening:
 
     def _from_url(self, url: str, variable: str | None) -> View | Group:
         self._root = url
-        found = self._zarr_node(url)
-        if found is None and self._is_file(url):
-            return self._from_file(url, variable)
+        file, found = _NOT_ASKED, None
+        if self.version is None:
+            if not url.startswith("file://") and _NAMED_LIKE_A_FILE.search(url):
+                file = self._file(url)
+            # Nothing can be below a location with a query string.
+            found = None if (file and file.is_hdf5) or "?" in url else self._zarr_node(url)
+            if found is None and file is _NOT_ASKED:
+                file = self._file(url)
+            if found is None and file is not None and not _is_json(file.start):
+                return self._from_file(file, url, variable)
+        if found is None and is_repository(self.session, url):
+            grant = grant_for(url, self.allow)
+            return open_repository(url, variable, self.version, packing=self.packing, reader=self.reader, grant=grant)
+        if self.version is not None:
+            raise self._no_versions(shown(url))
+        if found is None:
+            found = self._references(url, as_json=bool(file))
         if found is None:
             raise self._nothing_at(url)
-        if variable is None:
-            return found
-        if isinstance(found, View):
-            raise ViewSchemaError(
-                f"open of variable {variable!r} of {shown(url)}; that is an array itself; leave variable out",
-                reason="source-format",
-            )
-        return _member(found, variable, url)
+        return chosen(found, variable, url)
 
     # -- Zarr -----------------------------------------------------------------------------------------
 
@@ -131,6 +172,9 @@ class Opening:
             node = read_group_metadata(text)
             if node.node_type == "group":
                 return self._group(url, node, known)
+            manifest = manifest_of(text) if b"storage_transformers" in text else None
+            if manifest is not None:
+                return self._reference_file(url).manifest(text, manifest, url)
             return self._array(url, _array_metadata(text, None), stamp)
         document = self._metadata(url, ".zarray")
         if document is not None:
@@ -176,19 +220,21 @@ class Opening:
 
     def _listed(self, url: str) -> list[str]:
         """Names of the Zarr nodes directly below a group."""
-        markers = ("zarr.json", ".zarray", ".zgroup")
         return [
             name
             for name in self.session.list_dir(url)
             if not name.startswith(".")
             and name != "zarr.json"
-            and any(self.session.exists(child(url, f"{name}/{m}")) for m in markers)
+            and any(self.session.exists(child(url, f"{name}/{m}")) for m in _METADATA)
         ]
 
     def _child(self, url: str, name: str, known: tuple[str, ...] | None) -> View | Group:
         found = self._zarr_node(child(url, name), known)
         if found is None:
-            raise self._nothing_at(child(url, name))
+            raise SourceMissing(
+                f"open of {shown(child(url, name))}; its group names it, and there is no Zarr metadata "
+                f"({', '.join(_METADATA)}); restore it, or write the metadata of the group anew"
+            )
         return found
 
     def _view(self, url: str, text: bytes) -> View | None:
@@ -207,17 +253,60 @@ class Opening:
 
     # -- files ----------------------------------------------------------------------------------------
 
-    def _is_file(self, url: str) -> bool:
-        return url.startswith("file://") and os.path.isfile(to_path(url))
+    def _references(self, url: str, *, as_json: bool) -> View | Group | None:
+        """What kerchunk JSON or Parquet at a location describes; None where it is neither."""
+        if as_json:
+            try:
+                text, stamp = self.session.read_stamped(url, limit=self.limits.document_bytes)
+            except SourceMissing:
+                return None
+            return self._reference_file(url).json(bytes(text), stamp)
+        found = self._metadata(url, ".zmetadata")
+        return None if found is None else self._reference_file(url).parquet(*found)
 
-    def _from_file(self, url: str, variable: str | None) -> View | Group:
-        path = to_path(url)
-        if not _is_hdf5(path):
-            with open(path, "rb") as file:
-                start = file.read(8)
+    def _reference_file(self, url: str) -> References:
+        """A file of references is a document: it reaches what is below its own parent, or is allowed."""
+        return References(
+            url,
+            reader=self.reader,
+            grant=grant_for(self._root, self.allow),
+            packing=self.packing,
+            limits=self.limits,
+            templates=self.templates,
+        )
+
+    def _file(self, url: str) -> _File | None:
+        """The file at a location; None when the location has none."""
+        if url.startswith("file://"):
+            path = to_path(url)
+            if not os.path.isfile(path):
+                return None
+            with open(path, "rb") as opened:
+
+                def read(size: int, offset: int) -> bytes:
+                    return os.pread(opened.fileno(), size, offset)
+
+                return _File(path, read(8, 0), is_hdf5(read, os.fstat(opened.fileno()).st_size))
+        if not parse(url, trusted=True).path.strip("/"):
+            return None  # a bucket or a host, which is no object
+        # What the file names is read as what a document names: within the grant, and not redirected.
+        beside = self.session.add_grant(grant_for(url, self.allow))
+        file = RangedFile(self.session, url, beside=beside)
+        try:
+            start = bytes(file.read_at(8, 0))
+        except SourceMissing:
+            return None
+        return _File(file, start, is_hdf5(file.read_at, min(file.stamp.size or 0, FIRST)))
+
+    def _from_file(self, file: _File, url: str, variable: str | None) -> View | Group:
+        if not file.is_hdf5:
+            kind = format_of(file.start)
+            if kind is not None:
+                return open_file(kind, url, variable, packing=self.packing, reader=self.reader)
             raise SourceProtocolError(
-                f"open of {shown(url)}; it begins with {start!r}, which is no format known here; "
-                "Zarr arrays, saved views and HDF5/NetCDF-4 files can be opened",
+                f"open of {shown(url)}; {described(file.start)}, and has no HDF5 signature; Zarr arrays, groups, saved "
+                "views, files of references and HDF5, NetCDF, FITS, TIFF and GRIB files can be opened; name one of "
+                "these, or copy the data into one",
                 reason="source-format",
             )
         try:
@@ -228,12 +317,51 @@ class Opening:
             raise ExtraMissing(
                 f'open of the HDF5 file {shown(url)}; the package {error.name} is not installed; run pip install "lazyzarr[hdf5]"'
             ) from error
-        return views.open_hdf5(path, url, variable, packing=self.packing, missing=self.missing, reader=self.reader)
+        return views.open_hdf5(
+            file.where,
+            url,
+            variable,
+            packing=self.packing,
+            missing=self.missing,
+            reader=self.reader,
+            allow=grant_for(url, self.allow).permits,
+        )
+
+    def _no_versions(self, place: str) -> ViewSchemaError:
+        return ViewSchemaError(
+            f"open of version {self.version!r} of {place}; only Icechunk repositories have versions; leave version out",
+            reason="source-format",
+        )
 
     def _nothing_at(self, url: str) -> SourceMissing:
-        return SourceMissing(
-            f"open of {shown(url)}; there is no Zarr array, group or saved view, and no file; check the path"
-        )
+        if not url.startswith("file://"):
+            what = f"the storage has no object there, and no Zarr metadata ({', '.join(_METADATA)}) below it"
+            return SourceMissing(f"open of {shown(url)}; {what}; check the location")
+        path = to_path(url)
+        if os.path.isdir(path):
+            what = f"it is a directory without Zarr metadata ({', '.join(_METADATA)}); name a node or a file inside it"
+        elif os.path.lexists(path):
+            what = "it is no regular file, and no link that leads to one or to a directory; name a file"
+        else:
+            what = "there is nothing of that name; check the path"
+        return SourceMissing(f"open of {shown(url)}; {what}")
+
+
+class _File(NamedTuple):
+    """An object that is no Zarr node."""
+
+    where: str | RangedFile
+    """Path of a local file, or the remote file."""
+    start: bytes
+    is_hdf5: bool
+
+
+_NOT_ASKED = _File("", b"", False)
+
+
+def _is_json(start: bytes) -> bool:
+    """Whether a file begins as a JSON object does."""
+    return start.lstrip()[:1] == b"{"
 
 
 @lru_cache(maxsize=256)
@@ -256,25 +384,3 @@ def inline(array: np.ndarray, reader: Reader) -> View:
     layout = Layout(data_type, fill.zero(data_type), tuple(max(n, 1) for n in held.shape), (codec,))
     stored = StoredArray(layout=0, shape=held.shape, values=table.name)
     return source(stored, [layout], reader=reader, tables={table.name: table})
-
-
-def _member(group: Group, variable: str, url: str) -> View | Group:
-    try:
-        return group[variable]
-    except KeyError as error:
-        raise SourceMissing(
-            f"open of variable {variable!r} of {shown(url)}; {error.args[0]}; name one of them"
-        ) from None
-
-
-def _is_hdf5(path: str) -> bool:
-    """Whether the HDF5 signature is at byte 0, 512, 1024, 2048, ... (a user block may come before it)."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        at = 0
-        while at + len(_HDF5_MAGIC) <= size:
-            file.seek(at)
-            if file.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC:
-                return True
-            at = max(512, at * 2)
-    return False

@@ -23,7 +23,7 @@ from lazyzarr.document.encode import EncodedView
 from lazyzarr.document.groups import add_view, encode_member, regrown
 from lazyzarr.document.plain_array import Content
 from lazyzarr.document.publish import publish_changes
-from lazyzarr.errors import RefreshRefused, SaveUnsupported
+from lazyzarr.errors import ProblemList, SaveUnsupported, SourceError
 from lazyzarr.examining import Found, arrays_of, examine, growing_end
 from lazyzarr.growing import member_of
 from lazyzarr.ir.graph import Graph
@@ -77,6 +77,23 @@ class RefreshReport(Struct, frozen=True):
             lines += [f"  {one.status}: {one.location}{': ' * bool(one.detail)}{one.detail}" for one in view.sources]
         lines += [f"refused: {problem}" for problem in self.problems]
         return "\n".join([*lines, "written" if self.written else "nothing was written"])
+
+
+class RefreshRefused(ProblemList, SourceError):
+    """Sources changed in a way that was not accepted; nothing was written; ``.report`` is complete.
+
+    Examples
+    --------
+    >>> error = RefreshRefused(RefreshReport("v.zarr", (), ("file:///d/a.nc is gone; restore it",), False))
+    >>> error.reason, error.report.passed
+    ('source-changed', False)
+    """
+
+    default_reason = "source-changed"
+
+    def __init__(self, report: RefreshReport) -> None:
+        super().__init__("refresh", report.problems)
+        self.report = report
 
 
 class _Refreshed(Struct, frozen=True):

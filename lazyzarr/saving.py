@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lazyzarr.access.policy import Grant
-from lazyzarr.display.flat import glance
+from lazyzarr.display.flat import advised_grid
 from lazyzarr.document.encode import EncodedView
 from lazyzarr.document.groups import ArrayMember, GroupMember, Member, ViewMember, encode_group, encode_member
 from lazyzarr.document.plain_array import Content
@@ -102,14 +102,12 @@ def _view(
     if manifest not in (False, True, "only"):
         raise SaveUnsupported(f'save with manifest={manifest!r}; it is True, False or "only"')
     check_savable(view)
+    attributes = view.attrs if attrs is None else attrs
     lowered = manifest_graph(view) if manifest else None
     if manifest == "only" and lowered is not None:
         (array,) = lowered.arrays
-        grid = lowered.layouts[array.layout].chunk_shape
-        return ViewMember(lowered, view.dims, view.attrs if attrs is None else attrs, grid)
-    advised = glance(view.ir)  # views of very many arrays are saved without
-    grid = None if advised is None else advised.chunk_shape
-    return ViewMember(view.ir, view.dims, view.attrs if attrs is None else attrs, grid, manifest=lowered, share=share)
+        return ViewMember(lowered, view.dims, attributes, lowered.layouts[array.layout].chunk_shape)
+    return ViewMember(view.ir, view.dims, attributes, advised_grid(view.ir), manifest=lowered, share=share)
 
 
 def _group(members: Mapping[str, Any], attrs: Mapping[str, Any], manifest: Manifest, share: bool) -> GroupMember:

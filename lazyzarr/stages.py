@@ -29,7 +29,7 @@ from lazyzarr.errors import SelectionError
 from lazyzarr.ir.graph import Graph
 from lazyzarr.lower.flatness import Flatness
 from lazyzarr.lower.fragments import fragments
-from lazyzarr.lower.locate import RANGE, STATE_NAMES, VALUES
+from lazyzarr.lower.locate import INLINE, RANGE, STATE_NAMES, VALUES
 from lazyzarr.lower.lowering import Lowered, lower
 from lazyzarr.optimize import Step, optimize
 from lazyzarr.read import Reader
@@ -156,7 +156,11 @@ def _located(graph: Graph, reader: Reader, limit: int) -> list[str]:
             ]
         )
     header = ["source", "chunk", "box of the view", "state", "where"]
-    return _table(table, header, len(chunks), "chunks")
+    lines = _table(table, header, len(chunks), "chunks")
+    loose = sum(place.stamp is None for place in chunks.places)
+    if loose:
+        lines.append(f"not pinned: {loose} of {spelling.many(len(chunks.places), 'referenced object')}")
+    return lines
 
 
 def _plan(graph: Graph, reader: Reader, limit: int) -> list[str]:
@@ -176,13 +180,14 @@ def _plan(graph: Graph, reader: Reader, limit: int) -> list[str]:
     open_ended = sum(request.length < 0 for request in requests)
     totals = [
         spelling.many(len(requests), "request"),
-        f"{planned.nbytes:,} bytes" + (f" and {spelling.many(open_ended, 'whole object')}" if open_ended else ""),
+        *([f"{planned.nbytes:,} bytes"] if planned.nbytes or not open_ended else []),
+        *([f"{spelling.many(open_ended, 'whole object')} of unknown length"] if open_ended else []),
         spelling.many(len(planned.chunks), "chunk"),
     ]
     if planned.direct:
         totals.append(f"{len(planned.direct):,} of them without a request")
     lines.append("total: " + ", ".join(totals))
-    if len(requests) < len(planned.chunks) <= MOST_CHUNKS:
+    if len(requests) < len(planned.chunks) - len(planned.direct) <= MOST_CHUNKS:
         lines.append(f"a read of at most {MOST_CHUNKS} chunks may ask for each chunk alone")
     return lines
 
@@ -195,7 +200,7 @@ def _table(rows: list[list[str]], header: list[str], total: int, noun: str) -> l
 
 def _object(url: str, state: int, offset: int, length: int) -> str:
     if not url:
-        return "cells in a table" if state == VALUES else ""
+        return {VALUES: "cells in a table", INLINE: f"{length} bytes in a table"}.get(state, "")
     where = spelling.location(url)
     if state == RANGE:
         return f"{where} bytes {offset}:{offset + length}"

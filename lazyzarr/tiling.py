@@ -49,7 +49,14 @@ def tiled(inputs: Sequence[View], axis: int, *, new_axis: int | None) -> View | 
             return None
         source, decode = found
         stored = source._own.arrays[0]
-        if stored.values is not None or stored.origins or stored.variants or stored.places or stored.grant:
+        if (
+            stored.values is not None
+            or stored.inline
+            or stored.origins
+            or stored.variants
+            or stored.places
+            or stored.grant
+        ):
             return None
         if 0 in stored.shape or not stored.shape:
             return None

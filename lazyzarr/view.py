@@ -7,45 +7,29 @@ protocols. Refuses logic of its own: keys are resolved by `lazyzarr.algebra.sele
 
 from __future__ import annotations
 
-import importlib
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from lazyzarr import casting, flattening
+from lazyzarr import casting, flattening, resolving
 from lazyzarr.algebra.selection import basic
 from lazyzarr.algebra.span import Span
-from lazyzarr.display.flat import flatness_of
-from lazyzarr.display.html import view_html
-from lazyzarr.display.text import view_text
-from lazyzarr.errors import ShapeError
+from lazyzarr.described import NOTHING_OWNED, Described
 from lazyzarr.ir import data_type as types
-from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import NamedConfig, StoredArray
 from lazyzarr.ir.nodes import Node
-from lazyzarr.ir.schema import Schema, infer, infer_node
-from lazyzarr.lower.aligned import AlignedManifest
 from lazyzarr.operations import axes as axis_operations
 from lazyzarr.operations import recoding, selecting
 from lazyzarr.operations.indexers import Orthogonal, Pointwise
-from lazyzarr.operations.linking import flat_graph
 from lazyzarr.read import Reader
-from lazyzarr.stages import Stage, explain, render_problems
-
-if TYPE_CHECKING:
-    import networkx
-
-_NOTHING_OWNED = Graph(())
 
 ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """NumPy functions that give views when called on views; filled by `lazyzarr.numpy_protocol`."""
 
 
-class View(NDArrayOperatorsMixin):
+class View(Described, NDArrayOperatorsMixin):
     """An array whose cells are stored elsewhere, or nowhere yet.
 
     Views are made by `lazyzarr.open`, `lazyzarr.full`, the functions of `lazyzarr.combine` and the methods
@@ -57,158 +41,43 @@ class View(NDArrayOperatorsMixin):
     >>> v = lz.full((4, 6), 7, dtype="int16")[1:3, ::-2]
     >>> v.shape, v.dtype, v.read().tolist()
     ((2, 3), dtype('int16'), [[7, 7, 7], [7, 7, 7]])
+    >>> v.with_attrs({"units": "m"}).rename_dims(["y", "x"]).dims, v.attrs
+    (('y', 'x'), {})
     """
 
-    __slots__ = ("__weakref__", "_graph", "_inputs", "_node", "_own", "_schema", "attrs", "dims", "reader")
+    __slots__ = ()
 
-    attrs: Mapping[str, Any]
-    """Attributes of the user (CF and others)."""
-    dims: tuple[str | None, ...] | None
-    """Names of the dimensions, or None."""
-
-    def __init__(
-        self,
-        node: Node | None,
-        inputs: Sequence[View] = (),
-        *,
-        own: Graph = _NOTHING_OWNED,
-        graph: Graph | None = None,
-        reader: Reader | None = None,
-        dims: Sequence[str | None] | None = None,
-        attrs: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._node = node
-        self._inputs = tuple(inputs)
-        self._own = own
-        self._graph = graph
-        if graph is not None:
-            self._schema = infer(graph)[-1]
-        else:
-            assert node is not None
-            self._schema = infer_node(node, [view._schema for view in inputs], own)
-            if math.prod(self._schema.shape) > 2**63 - 1:
-                raise ShapeError(f"the result has shape {self._schema.shape}; a view has at most 2^63 - 1 cells")
-        self.reader = reader or Reader.joined([view.reader for view in inputs])
-        self.dims = None if dims is None else tuple(dims)
-        self.attrs = dict(attrs or {})
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Cells along each axis."""
-        return self._schema.shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self._schema.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of cells."""
-        return math.prod(self._schema.shape)
-
-    @property
-    def data_type(self) -> str | NamedConfig:
-        """Zarr v3 data type."""
-        return self._schema.data_type
-
-    @property
-    def dtype(self) -> np.dtype:
-        """NumPy type, in native byte order."""
-        return types.to_numpy(self._schema.data_type)
-
-    @property
-    def fill_value(self) -> Any:
-        """What cells that are stored nowhere read as; where sources differ, that of the first."""
-        return fill.from_json(self._schema.fill_value, self._schema.data_type)
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the values when read [bytes]."""
-        return self.size * self.dtype.itemsize
-
-    @property
-    def schema(self) -> Schema:
-        """Shape, data type and fill value as stored."""
-        return self._schema
-
-    @property
-    def chunks(self) -> tuple[int, ...] | None:
-        """Cells per chunk of the grid that reads every stored chunk once, or None if there is no such regular grid."""
-        return flatness_of(self.ir).chunk_shape
-
-    @property
-    def flatness(self) -> str:
-        """How flat the view is: "L0" to "L4" (see `lazyzarr.lower.flatness`)."""
-        return flatness_of(self.ir).level
-
-    @property
-    def is_flat(self) -> bool:
-        """Whether any Zarr v3 reader could read the view over a store of byte ranges (L0)."""
-        return self.flatness == "L0"
-
-    def sources(self) -> list[StoredArray]:
-        """The stored arrays below the view, in the order of the graph."""
-        return self.reader.stored_arrays(self.ir)
-
-    @property
-    def ir(self) -> Graph:
-        """The view as a flat graph: what is stored, optimized, lowered and read."""
-        if self._graph is None:
-            self._graph = flat_graph(self)
-        return self._graph
-
-    def graph(self) -> networkx.DiGraph[int]:
-        """The graph for algorithms over graphs and for drawing; edges go from input to user.
-
-        Nodes are positions in `ir` with the attributes ``op``, ``shape``, ``data_type`` and ``label``.
-        """
-        # networkx costs 0.1 s to import and only this needs it
-        return importlib.import_module("lazyzarr.topology").digraph(self.ir)
-
-    def explain(self, stage: Stage = "optimized", *, trace: bool = False) -> str:
-        """What the view becomes at a stage of planning, as text.
-
-        Parameters
-        ----------
-        stage
-            One of "built", "optimized", "placements", "manifest", "located", "plan".
-        trace
-            List every rule that fired, too.
-
-        Examples
-        --------
-        >>> import lazyzarr as lz
-        >>> print(lz.full((2,), 0, dtype="int8").explain("built"))
-        0  fill      (2,) int8  value 0
-        """
-        return explain(self.ir, stage, reader=self.reader, trace=trace)
-
-    def why_not_flat(self) -> list[str]:
-        """Every reason why the class is not L0, each with its remedy; empty when it is."""
-        return render_problems(flatness_of(self.ir))
-
-    def flatten(self, *, rectilinear: bool = True) -> AlignedManifest:
-        """The view as a flat manifest: one grid, one codec chain, one reference for each chunk.
-
-        Raises
-        ------
-        NotFlat
-            With every reason, each with an example and a remedy.
-        """
-        return flattening.flattened(self, rectilinear=rectilinear)
+    flatten = flattening.flatten
+    manifest = flattening.manifest
+    resolve_shards = resolving.resolve_shards
 
     def __getitem__(self, key: Any) -> View:
         return selecting.selected(self, basic(key, self.shape))
 
     @property
     def oindex(self) -> Orthogonal:
-        """Orthogonal selection: ``v.oindex[[3, 1], :, [0, 2]]`` takes the outer product."""
+        """Orthogonal selection: ``v.oindex[[3, 1], :, [0, 2]]`` takes the outer product.
+
+        Examples
+        --------
+        >>> import numpy as np, lazyzarr as lz
+        >>> v = lz.open(np.arange(6).reshape(2, 3))
+        >>> v.oindex[[1, 0], [0, 2]].read().tolist()
+        [[3, 5], [0, 2]]
+        """
         return Orthogonal(self)
 
     @property
     def vindex(self) -> Pointwise:
-        """Pointwise selection: ``v.vindex[[0, 1], [2, 3]]`` reads the points and returns them at once."""
+        """Pointwise selection: ``v.vindex[[0, 1], [2, 3]]`` reads the points and returns them at once.
+
+        Examples
+        --------
+        >>> import numpy as np, lazyzarr as lz
+        >>> v = lz.open(np.arange(6).reshape(2, 3))
+        >>> v.vindex[[1, 0], [0, 2]].tolist()
+        [3, 2]
+        """
         return Pointwise(self)
 
     def take(self, indices: Any, axis: int | None = None) -> View:
@@ -218,6 +87,13 @@ class View(NDArrayOperatorsMixin):
         ------
         SelectionError
             ``index-bounds``, or ``index-syntax`` without an axis on an array of rank other than 1.
+
+        Examples
+        --------
+        >>> import numpy as np, lazyzarr as lz
+        >>> v = lz.open(np.arange(6).reshape(2, 3))
+        >>> v.take([2, 0], axis=1).read().tolist()
+        [[2, 0], [5, 3]]
         """
         return selecting.take(self, indices, axis)
 
@@ -231,17 +107,39 @@ class View(NDArrayOperatorsMixin):
         ------
         AxisError
             When the axes are no permutation.
+
+        Examples
+        --------
+        >>> import numpy as np, lazyzarr as lz
+        >>> v = lz.open(np.arange(6).reshape(2, 3))
+        >>> v.transpose(1, 0).read().tolist()
+        [[0, 3], [1, 4], [2, 5]]
         """
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], SupportsIndex) else axes
         return axis_operations.transpose(self, order if axes else None)
 
     @property
     def T(self) -> View:
-        """Axes reversed."""
+        """Axes reversed.
+
+        Examples
+        --------
+        >>> import lazyzarr as lz
+        >>> lz.full((4, 6), 7, dtype="int16").T.shape
+        (6, 4)
+        """
         return self.transpose()
 
     def flip(self, axis: int | Iterable[int] | None = None) -> View:
-        """Cells in reverse order along one axis, several, or all (None), as ``np.flip``."""
+        """Cells in reverse order along one axis, several, or all (None), as ``np.flip``.
+
+        Examples
+        --------
+        >>> import numpy as np, lazyzarr as lz
+        >>> v = lz.open(np.arange(6).reshape(2, 3))
+        >>> v.flip(1).read().tolist()
+        [[2, 1, 0], [5, 4, 3]]
+        """
         return self._indexed(axis_operations.flipped(self, axis))
 
     def squeeze(self, axis: int | Iterable[int] | None = None) -> View:
@@ -251,11 +149,24 @@ class View(NDArrayOperatorsMixin):
         ------
         ShapeError
             When a named axis has another length.
+
+        Examples
+        --------
+        >>> import lazyzarr as lz
+        >>> lz.full((1, 4, 1), 7, dtype="int16").squeeze(0).shape
+        (4, 1)
         """
         return self._indexed(axis_operations.squeezed(self, axis))
 
     def expand_dims(self, axis: int | Iterable[int]) -> View:
-        """New axes of length 1 at the given positions of the result, as ``np.expand_dims``."""
+        """New axes of length 1 at the given positions of the result, as ``np.expand_dims``.
+
+        Examples
+        --------
+        >>> import lazyzarr as lz
+        >>> lz.full((4, 6), 7, dtype="int16").expand_dims((0, -1)).shape
+        (1, 4, 6, 1)
+        """
         return axis_operations.expand_dims(self, axis)
 
     def broadcast_to(self, shape: Sequence[int] | int) -> View:
@@ -265,6 +176,12 @@ class View(NDArrayOperatorsMixin):
         ------
         ShapeError
             When NumPy could not broadcast.
+
+        Examples
+        --------
+        >>> import numpy as np, lazyzarr as lz
+        >>> lz.open(np.arange(3)).broadcast_to((2, 3)).read().tolist()
+        [[0, 1, 2], [0, 1, 2]]
         """
         return axis_operations.broadcast_to(self, shape)
 
@@ -275,11 +192,25 @@ class View(NDArrayOperatorsMixin):
         ------
         AxisError
             When an old name is not there or the number of names is not the rank.
+
+        Examples
+        --------
+        >>> import lazyzarr as lz
+        >>> v = lz.full((4, 6), 7, dtype="int16").rename_dims(["t", "x"])
+        >>> v.rename_dims({"t": "time"}).dims
+        ('time', 'x')
         """
         return self._same(dims=axis_operations.renamed(self, names), attrs=self.attrs)
 
     def with_attrs(self, attrs: Mapping[str, Any]) -> View:
-        """The same cells with these attributes instead."""
+        """The same cells with these attributes instead.
+
+        Examples
+        --------
+        >>> import lazyzarr as lz
+        >>> dict(lz.full(2, 0, dtype="int8").with_attrs({"units": "m"}).attrs)
+        {'units': 'm'}
+        """
         return self._same(dims=self.dims, attrs=attrs)
 
     def astype(
@@ -330,6 +261,13 @@ class View(NDArrayOperatorsMixin):
 
         Computed in ``dtype``, multiply first, as the CF conventions say. Without any number those of the
         attributes are used; the packing attributes are gone from the result.
+
+        Examples
+        --------
+        >>> import numpy as np, lazyzarr as lz
+        >>> packed = lz.open(np.array([0, 100, -1], "int16"))
+        >>> packed.unpack(scale_factor=0.5, add_offset=10, fill_values=[-1]).read()
+        array([10., 60., nan])
         """
         target = types.from_numpy(np.dtype(dtype))
         return recoding.unpacked(self, scale_factor, add_offset, fill_values, target)
@@ -347,6 +285,14 @@ class View(NDArrayOperatorsMixin):
         ------
         ViewSchemaError
             ``graph-type`` when the view is not a stored array as it was opened.
+
+        Examples
+        --------
+        >>> import numpy as np, zarr, lazyzarr as lz
+        >>> stored = zarr.create_array({}, data=np.array([1, 2], "int16"), compressors=None)
+        >>> v = lz.open(stored).recode(codecs=[{"name": "bytes", "configuration": {"endian": "big"}}])
+        >>> v.read().tolist()  # the same bytes, the other order
+        [256, 512]
         """
         return recoding.recoded(self, codecs, data_type, fill_value)
 
@@ -362,11 +308,24 @@ class View(NDArrayOperatorsMixin):
         ------
         ChunkError, SourceError
             Naming array, chunk, location, offset and length of the chunk that failed.
+
+        Examples
+        --------
+        >>> import numpy as np, lazyzarr as lz
+        >>> lz.open(np.arange(4))[1:3].read()
+        array([1, 2])
         """
         return self.reader.read(self.ir, out=out)
 
     async def read_async(self, *, out: np.ndarray | None = None) -> np.ndarray:
-        """The cells, without blocking the event loop; cancelling the task stops the read."""
+        """The cells, without blocking the event loop; cancelling the task stops the read.
+
+        Examples
+        --------
+        >>> import asyncio, numpy as np, lazyzarr as lz
+        >>> asyncio.run(lz.open(np.arange(4))[1:3].read_async())
+        array([1, 2])
+        """
         return await self.reader.read_async(self.ir, out=out)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -398,30 +357,14 @@ class View(NDArrayOperatorsMixin):
     def __float__(self) -> float:
         return float(self.read())
 
-    def __hash__(self) -> int:
-        return hash(self.token())
-
-    def token(self) -> str:
-        """A name of the view that is the same in every process: the digest of its graph."""
-        return self.ir.digest()
-
-    def __dask_tokenize__(self) -> tuple[str, ...]:
-        return ("lazyzarr.View", self.token())
-
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self.ir, self.reader, self.dims, dict(self.attrs))
-
-    def __repr__(self) -> str:
-        return view_text(self.ir, self.schema, self.dims)
-
-    def _repr_html_(self) -> str:
-        return view_html(self.ir, self.schema, self.dims, self.attrs)
 
     def _derived(
         self,
         node: Node,
         *,
-        own: Graph = _NOTHING_OWNED,
+        own: Graph = NOTHING_OWNED,
         dims: Sequence[str | None] | None = None,
         attrs: Mapping[str, Any] | None = None,
     ) -> View:

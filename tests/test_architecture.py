@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lazyzarr"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
+    ("reasons",),
     ("errors",),
     ("algebra",),
     ("ir",),
@@ -25,9 +26,22 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("interpret", "optimize", "lower"),
     ("read", "formats", "document", "display"),
     (
-        *("appending", "casting", "combine", "flattening", "group", "growing", "hdf5_views", "manifests", "members"),
-        *("numpy_protocol", "examining", "opening", "places", "refreshing", "saving", "stages"),
+        *(
+            "appending",
+            "casting",
+            "combine",
+            "described",
+            "examining",
+            "fitting",
+            "flattening",
+            "group",
+            "growing",
+            "hdf5_views",
+        ),
+        *("kerchunk_views", "manifests", "materializing", "members", "numpy_protocol", "opening", "places"),
+        *("refreshing", "resolving", "saving", "served", "stages", "view_store"),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
+        *("foreign", "reference_views"),
     ),
     ("cli", "demo"),
     ("__main__",),
@@ -46,7 +60,19 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "base", "core", "misc"}
 
 NOT_IMPORTED = (
     *("zarr", "numcodecs", "networkx", "h5py", "hdf5plugin", "imagecodecs", "obstore", "fsspec", "aiohttp"),
-    *("typer", "rich", "xarray", "dask", "icechunk", "pandas", "cast_value_rs", "google_crc32c", "asyncio"),
+    *(
+        "typer",
+        "rich",
+        "xarray",
+        "dask",
+        "icechunk",
+        "pandas",
+        "virtualizarr",
+        "gribberish",
+        "cast_value_rs",
+        "google_crc32c",
+        "asyncio",
+    ),
 )
 """Top-level packages that ``import lazyzarr`` leaves alone."""
 MOST_MODULES = 30

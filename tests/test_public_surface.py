@@ -44,9 +44,10 @@ def surface() -> str:
 
 
 def _members(owner: type) -> list[str]:
-    """Public members of a class, and the operators it defines."""
+    """Public members of a class, and the operators it defines, also in a base of this package."""
     found = []
-    for name in sorted(vars(owner)):
+    ours = [base for base in owner.__mro__ if base.__module__.startswith("lazyzarr")]
+    for name in sorted({name for base in ours for name in vars(base)}):
         value = inspect.getattr_static(owner, name)
         if name.startswith("_") and name not in ("__getitem__", "__array__", "__len__", "__init__"):
             continue

@@ -54,12 +54,14 @@ class Filesystems:
         else:
             found = self._known(url, system, path)
             size = found.size
+            if span.short and size is not None and end is not None:
+                end = min(end, size)
             if size is not None and (span.offset > size or (end is not None and end > size)):
                 raise beyond(url, span, size)
             if span.whole and size is not None:
                 within(url, size, limit)
             data = self._asked(url, lambda: bytes(system.cat_file(path, start=span.offset, end=end)))
-            wanted = span.length if end is not None else None if size is None else size - span.offset
+            wanted = end - span.offset if end is not None else None if size is None else size - span.offset
             if wanted is not None and len(data) != wanted:
                 raise astray(url, f"{len(data)} bytes came instead of {wanted}", reason="chunk-length")
         self._settings.counts.add(url, moved=len(data))

@@ -22,15 +22,13 @@ from typing import Self
 import numpy as np
 
 from lazyzarr.access.counts import Counts
+from lazyzarr.access.local_errors import beyond, failure, not_regular
 from lazyzarr.access.policy import Grant, denied
 from lazyzarr.access.stamps import changed, compare, digest, needs_content
 from lazyzarr.access.url import from_user, plain_path, shown, to_path
 from lazyzarr.errors import (
     LazyZarrError,
-    SourceDenied,
-    SourceMissing,
     SourceProtocolError,
-    SourceUnavailable,
     ViewLimitError,
 )
 from lazyzarr.ir.layout import Stamp
@@ -43,10 +41,6 @@ _STAGE = 512 << 10
 _LONG = 64 << 10
 """Buffers from this length on are filled by way of the small one [bytes]."""
 _PSEUDO = ("/proc/", "/sys/")
-_REFUSED = (errno.EACCES, errno.EPERM)
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE)
-_NOT_REGULAR = (errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP)
-_MALFORMED = (errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 
 
 class _Opened:
@@ -102,7 +96,24 @@ class LocalFiles:
     def read_packed(
         self, urls: Sequence[str], grant: Grant | None, room: memoryview, most: int, *, exact: bool
     ) -> list[int]:
-        """Whole files into one buffer, as `Session.read_packed`, in as few calls of the system as there are."""
+        """Whole files, one after the other, into one buffer, in as few calls of the system as there are.
+
+        Parameters
+        ----------
+        room
+            Writable, at least ``most`` long [bytes].
+        most
+            Longest file accepted [bytes].
+        exact
+            Whether every file has to be just as long; then file ``k`` begins at ``k * most`` of the buffer, and
+            otherwise where the one before ends.
+
+        Returns
+        -------
+        list of int
+            Lengths of the files that were read [bytes], -1 for those that are not there. It ends early where the
+            next file does not fit any more, or is none that can be read like this: `read` it to learn why.
+        """
         lengths: list[int] = []
         found: list[str] = []
         at = 0
@@ -249,7 +260,7 @@ class LocalFiles:
         file = _Opened(url, fd)
         try:
             if not directory and not stat.S_ISREG(file.info.st_mode):
-                raise _not_regular(url, file.info)
+                raise not_regular(url, file.info)
             if grant is not None:
                 self._confine(fd, path, url, grant)
         except BaseException as error:
@@ -275,54 +286,6 @@ class LocalFiles:
 def stamp_of(info: os.stat_result) -> Stamp:
     """What identifies a local file."""
     return Stamp(info.st_size, info.st_mtime_ns, info.st_ino)
-
-
-def failure(url: str, error: OSError) -> LazyZarrError:
-    """Our error for an error of the operating system."""
-    place, text = shown(url), os.strerror(error.errno) if error.errno else str(error)
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return SourceMissing(
-            "the file cannot be read because it is not there; a missing source is never read as fill; "
-            "restore it, or build the view again without it",
-            where=place,
-        )
-    if error.errno in _REFUSED:
-        return SourceDenied(
-            f"the file cannot be read ({text}); this process has no permission; change its mode or the user",
-            where=place,
-        )
-    if error.errno in _EXHAUSTED:
-        return SourceUnavailable(
-            f"the file cannot be opened ({text}); the process holds as many files as it may; "
-            "close some, or raise the limit (ulimit -n)",
-            where=place,
-        )
-    if error.errno in _NOT_REGULAR:
-        return SourceProtocolError(
-            f"the file cannot be read ({text}); it is a socket or a device; name a regular file",
-            reason="source-format",
-            where=place,
-        )
-    if error.errno in _MALFORMED:
-        return SourceProtocolError(
-            f"the file cannot be read ({text}); its path leads nowhere; correct it",
-            where=place,
-        )
-    return SourceUnavailable(
-        f"the file cannot be read ({text}); the storage failed; try again later",
-        where=place,
-    )
-
-
-def beyond(url: str, offset: int, length: int, size: int | None) -> SourceProtocolError:
-    """The error for a range that the object does not have."""
-    has = "fewer bytes" if size is None else f"{size} bytes"
-    return SourceProtocolError(
-        f"bytes {offset} to {offset + length} were asked for, the object has {has}; it is truncated or the "
-        "reference is wrong; restore the object, or build the view again",
-        reason="chunk-length",
-        where=shown(url),
-    )
 
 
 def _permitted_path(url: str, grant: Grant | None) -> str:
@@ -392,23 +355,6 @@ def _check(file: _Opened, expected: Stamp) -> None:
         content = _exactly(file, 0, after.st_size)
         found = Stamp(found.size, found.mtime_ns, found.inode, digest=digest(content))
     compare(file.url, expected, found)
-
-
-def _not_regular(url: str, info: os.stat_result) -> LazyZarrError:
-    if stat.S_ISDIR(info.st_mode):
-        return SourceMissing(
-            "the location cannot be read because it is a directory; there is no object under that name; "
-            "name a file, or the Zarr node in the directory",
-            # it is in the way of the object: nobody said that the object is absent
-            reason="source-format",
-            where=shown(url),
-        )
-    return SourceProtocolError(
-        "the file cannot be read because it is a FIFO, a socket or a device; only regular files have a length that "
-        "can be checked; name a regular file",
-        reason="source-format",
-        where=shown(url),
-    )
 
 
 def _real_path(fd: int, path: str) -> str:

@@ -83,6 +83,8 @@ class Objects:
                 raise changed(url, (f"etag was {pin}, is {tag}",))
             first, end = result.range
             wanted = size if span.length is None else span.offset + span.length
+            if span.short:
+                wanted = min(wanted, size)
             if end < wanted and end == size:
                 raise beyond(url, span, size)
             if (first, end) != (span.offset, wanted):

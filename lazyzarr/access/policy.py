@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec import Struct
 
-from lazyzarr.access.url import as_prefix, from_user, parent, parse, shown
+from lazyzarr.access.url import as_prefix, from_user, is_plain_below, parent, parse, shown
 from lazyzarr.errors import AccessDenied, SourceDenied, ViewSchemaError
 
 VARIABLE = "LAZYZARR_ALLOW"
@@ -93,6 +93,8 @@ class Grant(Struct, frozen=True):
         ViewSchemaError, ViewLimitError
             As `lazyzarr.access.url.parse`.
         """
+        if any(is_plain_below(url, prefix) for prefix in self.prefixes):
+            return
         spelled = parse(url).url
         if not self.permits(spelled):
             raise denied(spelled)

@@ -104,6 +104,8 @@ class Span(NamedTuple):
 
     offset: int = 0
     length: int | None = None
+    short: bool = False
+    """Whether fewer bytes will do where the object ends before; ``offset`` lies inside it."""
 
     @property
     def whole(self) -> bool:
@@ -112,7 +114,10 @@ class Span(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Exactly the bytes asked for, and what the same response says about the object as a whole."""
+    """Exactly the bytes asked for, and what the same response says about the object as a whole.
+
+    Where the span may be ``short`` and fewer bytes came, the object ends there.
+    """
 
     data: Buffer
     stamp: Stamp

@@ -229,31 +229,7 @@ class Session:
     def read_packed(
         self, urls: Sequence[str], room: memoryview, most: int, *, exact: bool, grant: str = ""
     ) -> list[int]:
-        """Whole local objects, one after the other, into one buffer.
-
-        Parameters
-        ----------
-        urls
-            Locations of the ``file`` scheme.
-        room
-            Writable, at least ``most`` long [bytes].
-        most
-            Longest object accepted [bytes].
-        exact
-            Whether every object has to be just as long; then object ``k`` begins at ``k * most`` of the buffer, and
-            otherwise where the one before ends.
-
-        Returns
-        -------
-        list of int
-            Lengths of the objects that were read [bytes], -1 for those that are not there. It ends early where the
-            next object does not fit any more, or is none that can be read like this: `read` it to learn why.
-
-        Raises
-        ------
-        AccessDenied
-            As `read`.
-        """
+        """Whole local objects into one buffer, as `lazyzarr.access.local.LocalFiles.read_packed`."""
         return self._local.read_packed(urls, self._grant(grant), room, most, exact=exact)
 
     def read_ranges(

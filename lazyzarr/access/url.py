@@ -124,6 +124,17 @@ def parse(text: str, *, trusted: bool = False) -> Location:
     )
 
 
+def is_plain_below(url: str, prefix: str) -> bool:
+    """Whether a location is a prefix in its one spelling with plain names behind it, so that `parse` has nothing to do.
+
+    Examples
+    --------
+    >>> is_plain_below("file:///d/raw/x.zarr", "file:///d/"), is_plain_below("file:///d/../x", "file:///d/")
+    (True, False)
+    """
+    return len(url) <= MAX_CHARACTERS and url.startswith(prefix) and _PLAIN_KEY.fullmatch(url, len(prefix)) is not None
+
+
 def from_user(place: str | os.PathLike[str]) -> str:
     """The location a person means by a path or a URL.
 

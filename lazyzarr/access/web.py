@@ -224,6 +224,8 @@ def _partial(url: str, response: HTTPResponse, span: Span) -> Answer | Again:
         raise astray(url, "the server sent a part without saying which, or where none was asked for")
     first, last, size = int(place[1]), int(place[2]), None if place[3] == "*" else int(place[3])
     wanted = last + 1 - first if span.length is None else span.length
+    if span.short and size is not None and size == last + 1:
+        wanted = min(wanted, size - first)
     if first != span.offset or last + 1 - first > wanted or (span.length is None and size != last + 1):
         raise astray(url, f"bytes {first} to {last + 1} came although others were asked for")
     if last + 1 - first < wanted:
@@ -247,16 +249,23 @@ def _complete(url: str, response: HTTPResponse, span: Span, limit: int | None) -
         if isinstance(found, Again):
             return found
         data, size = memoryview(found.data), found.stamp.size or 0
-        end = size if span.length is None else span.offset + span.length
+        end = size if span.length is None else _end(span, size)
         if span.offset > size or end > size:
             raise beyond(url, span, size)
         return Answer(data[span.offset : end], found.stamp)
-    if span.offset + span.length > size:
+    end = _end(span, size)
+    if end > size or span.offset > size:
         raise beyond(url, span, size)
     if span.offset > MOST_SKIPPED:
         raise astray(url, f"the server ignores ranges, and byte {span.offset} is too deep to read up to it")
     skipped = _exactly(url, response, span.offset, Stamp())
-    return skipped if isinstance(skipped, Again) else _exactly(url, response, span.length, Stamp(size, etag=etag))
+    return skipped if isinstance(skipped, Again) else _exactly(url, response, end - span.offset, Stamp(size, etag=etag))
+
+
+def _end(span: Span, size: int) -> int:
+    """Where a span of known length ends in an object of known size."""
+    end = span.offset + (span.length or 0)
+    return min(end, size) if span.short else end
 
 
 def _exactly(url: str, response: HTTPResponse, length: int, stamp: Stamp) -> Answer | Again:

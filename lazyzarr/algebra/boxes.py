@@ -13,13 +13,17 @@ import numpy as np
 from lazyzarr.algebra.span import Span, canonical, compose, meet, without
 
 _PAIRS_AT_ONCE = 1 << 20
+_ROUNDS = 8
+"""How often boxes are parted along each axis."""
+COMB_PAIR = 64
+"""What comparing two combs of different steps costs, in comparisons of boxes."""
 
 
 def overlapping_pairs(starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """All pairs ``i < j`` of boxes with a common cell, in blocks.
 
-    The boxes are swept along the axis on which fewest pairs touch, so n tiles of a lattice cost far less
-    than n^2 comparisons.
+    The boxes are parted where nothing reaches across (`_parts`), then swept along the axis on which fewest pairs
+    touch, so n tiles of a lattice cost about n comparisons and not n^2.
 
     Examples
     --------
@@ -34,10 +38,7 @@ def overlapping_pairs(starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[n
         first, second = np.triu_indices(len(solid), 1)
         yield solid[first], solid[second]
         return
-    orders = [np.argsort(starts[:, axis], kind="stable") for axis in range(starts.shape[1])]
-    reaches = [_reach(starts[order, axis], stops[order, axis]) for axis, order in enumerate(orders)]
-    axis = int(np.argmin([reach.sum() for reach in reaches]))
-    order, reach = orders[axis], reaches[axis]
+    order, reach = _sweep(starts, stops)
     row = 0
     while row < len(order):
         stop = max(row + 1, int(np.searchsorted(np.cumsum(reach[row:]), _PAIRS_AT_ONCE)) + row)
@@ -51,17 +52,82 @@ def overlapping_pairs(starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[n
         row = stop
 
 
-def _meeting_bounds(
-    starts: np.ndarray, counts: np.ndarray, steps: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of combs whose bounds meet. Combs of one step per axis are boxes of (remainder, quotient), so that the
-    many combs of an interleave make no pair.
+def pairs_compared(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray) -> int:
+    """What `any_overlap` and `visible` cost, in pairs of boxes; a pair of combs of different steps counts `COMB_PAIR`.
+
+    Examples
+    --------
+    >>> steps = np.ones((1000, 1), np.int64)
+    >>> pairs_compared(np.arange(1000)[:, None], steps, steps), pairs_compared(0 * steps, steps, steps)
+    (0, 499500)
     """
-    if len(steps) and (steps == steps[0]).all() and (steps[0] != 1).any():
+    low, high, boxes = _bounds(starts, counts, steps)
+    solid = (high > low).all(axis=1)
+    low, high = low[solid], high[solid]
+    if not low.shape[1]:
+        return len(low) * (len(low) - 1) // 2
+    pairs = int(_sweep(low, high)[1].sum()) if len(low) > 1 else 0
+    return pairs if boxes else pairs * COMB_PAIR
+
+
+def _bounds(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Boxes around combs, and whether they are the combs. Combs of one step per axis are boxes of (remainder,
+    quotient), so that the many combs of an interleave make no pair.
+    """
+    boxes = not len(steps) or bool((steps == steps[0]).all())
+    if len(steps) and boxes and (steps[0] != 1).any():
         starts = np.concatenate([starts % steps, starts // steps], axis=1)
         counts = np.concatenate([np.minimum(counts, 1), counts], axis=1)
         steps = np.ones_like(starts)
-    return overlapping_pairs(starts, starts + np.where(counts > 0, steps * (counts - 1) + 1, 0))
+    return starts, starts + np.where(counts > 0, steps * (counts - 1) + 1, 0), boxes
+
+
+def _meeting_bounds(
+    starts: np.ndarray, counts: np.ndarray, steps: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of combs whose bounds meet."""
+    return overlapping_pairs(*_bounds(starts, counts, steps)[:2])
+
+
+def _sweep(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An order of boxes, at least two of at least one axis, and with how many of the next ones each is to be compared."""
+    parts = _parts(starts, stops)
+    best: tuple[np.ndarray, np.ndarray] | None = None
+    for axis in range(starts.shape[1]):
+        order = np.lexsort((starts[:, axis], parts))
+        # numbers in place of positions, far apart where the part is another one
+        values = np.sort(np.concatenate([starts[:, axis], stops[:, axis]]))
+        low, high = (
+            np.searchsorted(values, ends[order, axis]) + parts[order] * len(values) for ends in (starts, stops)
+        )
+        reach = _reach(low, high)
+        if best is None or reach.sum() < best[1].sum():
+            best = order, reach
+    assert best is not None
+    return best
+
+
+def _parts(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """Numbers of parts of a set of boxes; boxes of different parts share no cell.
+
+    A part is cut, along one axis after the other, wherever no box of it reaches across. It is left as it is after a
+    few rounds: parts that are too large cost pairs, never an answer.
+    """
+    part = np.zeros(len(starts), np.int64)
+    count, idle, axis, rank = 1, 0, 0, starts.shape[1]
+    for _ in range(_ROUNDS * rank):
+        order = np.lexsort((starts[:, axis], part))
+        low, high, old = starts[order, axis], stops[order, axis], part[order]
+        values = np.sort(high)
+        # within a part the furthest end so far, as a number that grows from part to part
+        furthest = np.maximum.accumulate(np.searchsorted(values, high) + old * len(values))
+        apart = np.searchsorted(values, low, side="right") + old * len(values) > np.append(-1, furthest[:-1])
+        part[order] = np.cumsum(apart) - 1
+        found = int(np.count_nonzero(apart))
+        idle, count, axis = (idle + 1 if found == count else 0), found, (axis + 1) % rank
+        if idle >= rank or count == len(starts):
+            break
+    return part
 
 
 def any_overlap(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray) -> tuple[int, int] | None:

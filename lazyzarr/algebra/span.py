@@ -27,6 +27,20 @@ class Span(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
         return self.start + self.step * (self.count - 1)
 
 
+def slice_text(start: int, step: int, count: int) -> str:
+    """A progression as the slice that selects it, which reaches no further than its last cell.
+
+    Examples
+    --------
+    >>> slice_text(0, 1, 4), slice_text(3, -1, 4), slice_text(2, 3, 2), slice_text(5, -2, 1), slice_text(5, 1, 0)
+    ('0:4', '3::-1', '2:6:3', '5:6', '5:5')
+    """
+    if step == 1 or count <= 1:
+        return f"{start}:{start + count}"
+    stop = start + step * (count - 1) + (1 if step > 0 else -1)
+    return f"{start}:{stop if stop >= 0 else ''}:{step}"
+
+
 def canonical(start: int, step: int, count: int) -> Span:
     """The one spelling of a progression.
 

@@ -25,7 +25,7 @@ from lazyzarr.display.flat import is_small
 from lazyzarr.display.page import Section
 from lazyzarr.display.tables import columns
 from lazyzarr.document.json_schema import schema_text
-from lazyzarr.errors import ExtraMissing, LazyZarrError, RefreshRefused, SelectionError
+from lazyzarr.errors import ExtraMissing, LazyZarrError, SelectionError
 from lazyzarr.lower.fragments import fragments
 from lazyzarr.lower.lowering import lower
 from lazyzarr.stages import STAGES
@@ -181,7 +181,7 @@ def refresh(
     kinds: Any = accept or ()
     try:
         report = lz.refresh(target, accept=kinds, dry_run=dry_run, allow=allow or ())
-    except RefreshRefused as error:
+    except lz.RefreshRefused as error:
         report = error.report
     if as_json:
         out().print_json(msgspec.json.encode(report).decode())

@@ -43,6 +43,8 @@ _HDF5 = frozenset(
         *("precision", "string", "compound"),
     )
 )
+_TIFF = frozenset(f"lazyzarr.tiff_{name}" for name in ("lzw", "packbits", "horizontal", "floating"))
+_GRIB = "gribberish"
 
 _ARRAY: dict[str, ArrayBuilder] = {
     "transpose": serial.transpose,
@@ -142,12 +144,14 @@ def is_known(name: str) -> bool:
     >>> is_known("zstd"), is_known("numcodecs.pickle")
     (True, False)
     """
-    return name == SHARDING or name in _HDF5 or any(name in table for table in (_ARRAY, _SERIAL, _BYTES))
+    return (
+        name == SHARDING or name in _HDF5 or name in _TIFF or any(name in table for table in (_ARRAY, _SERIAL, _BYTES))
+    )
 
 
 def is_serializer(name: str) -> bool:
     """Whether the codec turns cells into bytes."""
-    return name == SHARDING or name in _SERIAL
+    return name in (SHARDING, _GRIB) or name in _SERIAL
 
 
 def array_stage(codec: NamedConfig, cells: Cells) -> ArrayStage:
@@ -157,6 +161,9 @@ def array_stage(codec: NamedConfig, cells: Cells) -> ArrayStage:
 
 def serializer(codec: NamedConfig, cells: Cells) -> Serializer:
     """The array-to-bytes codec of this name."""
+    if codec.name == _GRIB:
+        decoder = import_module("lazyzarr.codecs.grib_messages").decode
+        return _foreign_serial(codec.name, decoder, codec.configuration, cells)
     return _find(_SERIAL, codec.name, "as the array-to-bytes codec")(codec.configuration, cells)
 
 
@@ -164,6 +171,10 @@ def bytes_stage(codec: NamedConfig, size: Size, cells: Cells) -> BytesStage:
     """The bytes-to-bytes codec of this name."""
     if codec.name in _HDF5:
         return _hdf5(codec, size, cells)
+    if codec.name in _TIFF:
+        module = import_module("lazyzarr.codecs.tiff_filters")
+        stage = _foreign_bytes(codec.name, module.DECODERS[codec.name], codec.configuration, size, cells)
+        return BytesStage(stage.decode, stage.encode, size) if codec.name in module.SAME_LENGTH else stage
     return _find(_BYTES, codec.name, "behind the array-to-bytes codec")(codec.configuration, size, cells)
 
 

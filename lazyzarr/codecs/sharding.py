@@ -167,7 +167,7 @@ class Sharding[Chain: Inner]:
         for place in np.ndindex(*grid):
             decoded = tuple(place[self._axes.index(axis)] for axis in range(len(grid)))
             window = tuple(slice(i * c, (i + 1) * c) for i, c in zip(decoded, self.chunk_shape, strict=True))
-            block = array[window]
+            block = array[(..., *window)]  # an array also where there is no axis
             if fill is not None and block.tobytes() == fill * math.prod(self.chunk_shape):
                 continue
             part = bytes(self.chain.encode(block))

@@ -63,7 +63,7 @@ def facts(graph: Graph, schema: Schema, known: Flatness | None) -> str:
     rows = [
         ("shape", spelling.shape(schema.shape)),
         ("type", spelling.data_type(schema.data_type)),
-        ("fill value", spelling.value(schema.fill_value)),
+        ("fill value", spelling.value(schema.fill_value, schema.data_type)),
         ("size when read", spelling.size(math.prod(schema.shape) * to_numpy(schema.data_type).itemsize)),
         ("chunks", spelling.shape(known.chunk_shape) if known and known.chunk_shape else ""),
         ("class", _class(known)),

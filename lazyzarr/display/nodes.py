@@ -68,7 +68,9 @@ def parameters(node: Node, graph: Graph) -> str:
         case Overlay():
             steps = ", interleaved" if node.steps else ""
             rule = "" if node.overlap == "error" else f", {node.overlap} on top"
-            return f"{spelling.many(len(node.inputs), 'box')} on {spelling.value(node.fill_value)}{rule}{steps}"
+            return (
+                f"{spelling.many(len(node.inputs), 'box')} on constant {spelling.value(node.fill_value)}{rule}{steps}"
+            )
         case Recode():
             return spelling.layout(graph.layouts[node.layout])
         case Decode():

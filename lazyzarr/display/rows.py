@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lazyzarr.algebra.span import slice_text
 from lazyzarr.display import spelling
 from lazyzarr.ir.layout import StoredArray
 from lazyzarr.lower.fragments import Fragments
@@ -63,7 +64,7 @@ def box_text(of: Placements | Fragments, row: int) -> str:
         fed = np.flatnonzero(of.axis[row] == axis)
         pool = int(of.pool[row, fed[0]]) if len(fed) else AFFINE
         if pool == AFFINE:
-            parts.append(spelling.cells(first, step, count))
+            parts.append(slice_text(first, step, count))
         else:
             parts.append("{" + spelling.numbers(first + step * of.pool_into[pool : pool + count]) + "}")
     return f"[{', '.join(parts)}]"
@@ -83,7 +84,7 @@ def _keys(
             continue
         feeding.append(int(of.axis[row, axis]))
         if pool == AFFINE:
-            parts.append(spelling.cells(start, step, count))
+            parts.append(slice_text(start, step, count))
         else:
             parts.append("{" + spelling.numbers(start + step * of.pool_from[pool : pool + count]) + "}")
     text = f"[{', '.join(parts)}]"

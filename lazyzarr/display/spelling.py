@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from lazyzarr.access.url import shown
-from lazyzarr.algebra.span import Span
+from lazyzarr.algebra.span import Span, slice_text
+from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import DataType, to_numpy
 from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
 
@@ -92,20 +93,6 @@ def many(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else plural}"
 
 
-def cells(start: int, step: int, count: int) -> str:
-    """An arithmetic progression as the slice that selects it.
-
-    Examples
-    --------
-    >>> cells(0, 1, 4), cells(3, -1, 4), cells(2, 3, 2), cells(5, 1, 0)
-    ('0:4', '3::-1', '2:8:3', '5:5')
-    """
-    if step == 1 or count == 0:
-        return f"{start}:{start + count}"
-    stop = start + step * count
-    return f"{start}:{stop if stop >= 0 else ''}:{step}"
-
-
 def key(part: Span | int, length: int) -> str:
     """One axis of an index node, as short as a person would write it.
 
@@ -118,7 +105,7 @@ def key(part: Span | int, length: int) -> str:
         return str(part)
     if part.count == length > 0:
         return ":" if part.step == 1 else "::-1"
-    return cells(part.start, part.step, part.count)
+    return slice_text(part.start, part.step, part.count)
 
 
 def numbers(values: Sequence[int] | np.ndarray) -> str:
@@ -152,7 +139,11 @@ def value(given: Any, of: DataType | None = None) -> str:
     --------
     >>> value("NaN"), value([1, 2]), value(1.0000000200408773e20, "float32")
     ('NaN', '[1, 2]', '1e+20')
+    >>> value(86400, NamedConfig("numpy.datetime64", {"unit": "s", "scale_factor": 1}))
+    '1970-01-02T00:00:00'
     """
+    if isinstance(of, NamedConfig) and to_numpy(of).kind in "mM":
+        return str(fill.from_json(given, of))
     if isinstance(given, float) and isinstance(of, str) and of.startswith("float"):
         return str(np.dtype(of).type(given))
     return printable(given if isinstance(given, str) else json.dumps(given), MOST_LETTERS)
@@ -171,14 +162,19 @@ def location(url: str) -> str:
 
 
 def codecs(chain: Sequence[NamedConfig]) -> str:
-    """Codec chain in encoding order, by the names of its codecs.
+    """Codec chain in encoding order, by the names of its codecs, and whether cells are big-endian.
 
     Examples
     --------
-    >>> codecs([NamedConfig("lazyzarr.unpack"), NamedConfig("bytes"), NamedConfig("gzip")])
-    'unpack bytes gzip'
+    >>> codecs([NamedConfig("lazyzarr.unpack"), NamedConfig("bytes", {"endian": "big"}), NamedConfig("gzip")])
+    'unpack bytes(big) gzip'
     """
-    return " ".join(printable(codec.name.removeprefix("lazyzarr.").removeprefix("numcodecs."), 24) for codec in chain)
+    return " ".join(map(_codec, chain))
+
+
+def _codec(codec: NamedConfig) -> str:
+    name = printable(codec.name.removeprefix("lazyzarr.").removeprefix("numcodecs."), 24)
+    return f"{name}(big)" if codec.configuration.get("endian") == "big" else name
 
 
 def layout(given: Layout) -> str:

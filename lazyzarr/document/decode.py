@@ -19,7 +19,7 @@ from lazyzarr.access.session import Session
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.document.columns import Bounds, ChunkCache, LazyColumn
 from lazyzarr.document.features import check_listed, features_of, knows
-from lazyzarr.document.limits import Limits, check_costs, check_rank
+from lazyzarr.document.limits import Limits, check_costs, check_shapes
 from lazyzarr.document.locations import Resolver, document_url
 from lazyzarr.document.tables import TableReader
 from lazyzarr.document.wire import PREFIX, Document, WireArray, WireGraph, WireSchema, WireTable, parse_node
@@ -140,21 +140,19 @@ class _Part:
 
     def checked(self, document: Document, reader: TableReader) -> tuple[Graph, tuple[Schema, ...]]:
         """The graph, valid and of the declared schema, and the schemas of its nodes."""
+        self._weigh(reader.limits)
         try:
             graph = _graph(self.wire, reader, self.names)
             check_costs(graph, reader.limits)
             used = features_of(graph.nodes, graph.layouts, graph.arrays)
             check_listed(used, document.requires, f"{PREFIX}.requires")
             _check_chains(graph)
-            schemas = validate(graph)
-            check_rank([schema.shape for schema in schemas], reader.limits)
+            schemas = validate(graph, lambda found: check_shapes(graph, [one.shape for one in found], reader.limits))
             _check_declared(document.schema, schemas[-1])
-            for table, name, lowest, stop in row_bounds(graph, schemas):
+            for (table, name), held in row_bounds(graph, schemas).items():
                 column = graph.tables[table][name]
-                if isinstance(column, LazyColumn):  # rows that are read later fit, too; the tightest bounds hold
-                    held = column.bounds
-                    stop = stop if held is None else min(stop, held.stop)
-                    column.bounds = Bounds(lowest, stop, self._place(f"tables.{table}.{name}"))
+                if isinstance(column, LazyColumn):  # rows that are read later fit, too
+                    column.bounds = Bounds(held.start, held.stop, self._place(f"tables.{table}.{name}"))
             return graph, schemas
         except AccessDenied:
             raise
@@ -165,6 +163,18 @@ class _Part:
     def stored(self) -> dict[str, WireTable]:
         """Tables that are child arrays, by their names in memory."""
         return {self.names[name]: table for name, table in self.wire.tables.items() if table.folder is not None}
+
+    def _weigh(self, limits: Limits) -> None:
+        """What is made one by one while the graph is made: locations, columns, cells."""
+        arrays = sum(1 + len(array.places) for array in self.wire.arrays)
+        columns = [column for table in self.wire.tables.values() for column in table.columns.values()]
+        cells = sum(len(column.data or ()) for column in columns)
+        for which, value, member in (
+            ("arrays", arrays, "arrays"),
+            ("columns", len(columns), "tables"),
+            ("inline_cells", cells, "tables"),
+        ):
+            limits.check(which, value, where=f"{self.path}.{member}")
 
     def _place(self, where: str) -> str:
         """Places inside a graph become JSON paths, with the names of the document; locations stay what they are."""
@@ -213,6 +223,7 @@ def _array(wire: WireArray, reader: TableReader, where: str) -> StoredArray:
             Place(_location(place.location, reader, f"{where}.places[{number}]"), place.stamp)
             for number, place in enumerate(wire.places)
         ),
+        inline=wire.inline,
         grant=reader.grant,
     )
 
@@ -231,6 +242,9 @@ def _location(text: str, reader: TableReader, where: str) -> str:
 
 def _renamed(node: Node, names: Mapping[str, str]) -> Node:
     """The node with tables by the names they have in memory; names that are not there stay, and are refused later."""
+    kind = type(node)
+    if kind is not Take and kind is not Tiles:
+        return node
     if isinstance(node, Take):
         return msgspec.structs.replace(node, indices=names.get(node.indices, node.indices))
     if isinstance(node, Tiles):
@@ -240,11 +254,16 @@ def _renamed(node: Node, names: Mapping[str, str]) -> Node:
 
 
 def _renamed_array(array: StoredArray, names: Mapping[str, str]) -> StoredArray:
-    if array.refs is None and array.values is None and array.origins is None:
+    if array.refs is None and array.values is None and array.inline is None and array.origins is None:
         return array
     new: dict[str, Any] = {
         member: names.get(name, name)
-        for member, name in (("refs", array.refs), ("values", array.values), ("origins", array.origins))
+        for member, name in (
+            ("refs", array.refs),
+            ("values", array.values),
+            ("inline", array.inline),
+            ("origins", array.origins),
+        )
         if name is not None
     }
     return msgspec.structs.replace(array, **new)

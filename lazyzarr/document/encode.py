@@ -18,7 +18,7 @@ import numpy as np
 from msgspec import Struct
 
 from lazyzarr.document.features import MANIFEST, features_of
-from lazyzarr.document.limits import Limits, check_costs, check_rank
+from lazyzarr.document.limits import Limits, check_costs, check_shapes
 from lazyzarr.document.locations import document_url, stored
 from lazyzarr.document.plain_array import Content
 from lazyzarr.document.tables import (
@@ -131,8 +131,7 @@ def encode(
     limits = limits or Limits()
     _check_kept(graph, limits)
     check_costs(graph, limits)
-    schema = validate(graph)[-1]
-    check_rank([schema.shape], limits)
+    schema = validate(graph, lambda schemas: check_shapes(graph, [schema.shape for schema in schemas], limits))[-1]
     if dims is not None and len(dims) != len(schema.shape):
         raise SaveUnsupported(
             f"save: {len(dims)} dimension names for a view of rank {len(schema.shape)}; name each axis"
@@ -211,6 +210,7 @@ def _array(array: StoredArray, base: str) -> WireArray:
         stamp=array.stamp,
         variants=array.variants,
         places=tuple(Place(stored(place.location, base), place.stamp) for place in array.places),
+        inline=array.inline,
     )
 
 
@@ -249,8 +249,10 @@ def _tables(
 def _check_kept(graph: Graph, limits: Limits) -> None:
     """In-memory arrays have a limit of their own, with a remedy that a user of the limit needs."""
     total = 0
-    for name in {array.values for array in graph.arrays if array.values is not None}:
-        column = graph.tables[name]["values"]
+    kept = {(array.values, "values") for array in graph.arrays if array.values is not None}
+    kept |= {(array.inline, "bytes") for array in graph.arrays if array.inline is not None}
+    for name, held in kept:
+        column = graph.tables[name][held]
         size = math.prod(column.shape) * max(column.dtype.itemsize, 1)
         total += size
         if size > limits.inline_bytes or total > limits.inline_total:

@@ -15,7 +15,7 @@ import msgspec
 from lazyzarr.codecs import registry
 from lazyzarr.errors import ViewSchemaError
 from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
-from lazyzarr.ir.nodes import NODE_KINDS, Decode, Node, name_of
+from lazyzarr.ir.nodes import NODE_KINDS, Decode, Node, of_kind
 
 PLAIN = frozenset(("source", "fill", "index", "transpose", "concat", "stack"))
 """Node kinds that every reader has."""
@@ -39,11 +39,11 @@ def features_of(
     >>> features_of([Source(0), Take(0, 0, "t")], [])
     ('take',)
     """
-    found: set[str] = {ORIGINS for array in arrays if array.origins is not None}
-    for node in nodes:
-        found.add(name_of(node))
-        if isinstance(node, Decode):
-            found.update(_names(node.codecs))
+    held = tuple(nodes)
+    found = {kind.__struct_config__.tag for kind in set(map(type, held))}
+    found.update(ORIGINS for array in arrays if array.origins is not None)
+    for _, node in of_kind(held, Decode):
+        found.update(_names(node.codecs))
     for layout in layouts:
         found.update(_names(layout.codecs))
     return tuple(sorted(found - PLAIN))

@@ -21,10 +21,11 @@ from msgspec import Struct
 from lazyzarr.access.url import child
 from lazyzarr.document.encode import EncodedView, encode, group_document, json_attributes
 from lazyzarr.document.limits import Limits
-from lazyzarr.document.plain_array import Content, chunk_files, chunk_shape_of, layout_of, metadata, to_text
+from lazyzarr.document.plain_array import Content, chunk_files, chunk_shape_of, layout_of
 from lazyzarr.document.tables import FOLDER
 from lazyzarr.document.wire import CONVENTION, CONVENTIONS, WireTable
 from lazyzarr.errors import SaveUnsupported
+from lazyzarr.ir.array_metadata import array_metadata, to_text
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json
 
@@ -189,7 +190,7 @@ def _add_array(
         )
     chunk_shape = chunk_shape_of(array.shape, array.dtype)
     layout = layout_of(array[tuple(slice(n) for n in chunk_shape)], chunk_shape)
-    document = metadata(array.shape, layout, dims, json_attributes(member.attributes))
+    document = array_metadata(array.shape, layout, dims, json_attributes(member.attributes))
     files[f"{path}/zarr.json"] = to_text(document)
     files.update((f"{path}/{key}", content) for key, content in chunk_files(array, layout))
     nodes[path] = document

@@ -7,11 +7,16 @@ value and how to raise it; nothing is cut short.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
+import numpy as np
 from msgspec import Struct
 
+from lazyzarr.algebra.boxes import pairs_compared
 from lazyzarr.errors import LazyZarrError, ViewLimitError
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
@@ -25,14 +30,18 @@ from lazyzarr.ir.nodes import (
     Node,
     Overlay,
     Recode,
-    Take,
     Tiles,
     Transpose,
     inputs_of,
+    of_kind,
 )
+from lazyzarr.ir.placing import combs_of, tile_combs
+from lazyzarr.ir.schema import MAX_CELLS
 
-_SINGLE = (Index, Take, Transpose, Broadcast, Recode, Decode)
-"""Node kinds with exactly one input."""
+_FUSED = frozenset((Index, Transpose, Broadcast, Recode))
+"""Node kinds with one input of which a run is one or two nodes in canonical form."""
+_SHAPED = frozenset((Fill, Tiles, Broadcast, Overlay))
+"""Node kinds that say their own shape."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -44,17 +53,25 @@ class Limits(Struct, frozen=True, kw_only=True):
     (10, 32)
     """
 
-    document_bytes: int = 64 << 20
+    document_bytes: int = 32 << 20
     """Length of the text of a document [bytes]."""
     json_depth: int = 64
     """Arrays and objects inside each other."""
-    json_values: int = 4_000_000
+    json_values: int = 1_000_000
     """Values in the text: what a parser has to make."""
     integer_digits: int = 20
     """Digits of one integer; 20 are enough for 64 bits."""
-    nodes: int = 100_000
-    edges: int = 1_000_000
+    nodes: int = 50_000
+    edges: int = 250_000
     """Inputs of all nodes together."""
+    arrays: int = 30_000
+    """Stored arrays named one by one, and the further places of their chunks."""
+    columns: int = 5_000
+    """Columns of all tables together."""
+    inline_cells: int = 100_000
+    """Cells of all tables that are inside the document."""
+    box_pairs: int = 4_000_000
+    """Pairs of boxes of one overlay that are compared to know which overlap; combs of different steps count more."""
     graph_depth: int = 256
     """Nodes on the longest way, counted as `graph_depth` does."""
     rank: int = 32
@@ -64,6 +81,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """All in-memory arrays kept beside the document [bytes]."""
     codecs: int = 16
     """Codecs of one chain."""
+    layout_codecs: int = 20_000
+    """Codecs of all chains of layouts together, those inside shards included."""
     url_characters: int = 2048
     nested_views: int = 8
     """Documents that are opened because a document names them, inside each other."""
@@ -79,6 +98,10 @@ class Limits(Struct, frozen=True, kw_only=True):
         ------
         ViewLimitError
             Naming the limit, the value and how to raise it.
+
+        Examples
+        --------
+        >>> Limits(nodes=10).check("nodes", 10)
         """
         limit: int = getattr(self, which)
         if value > limit:
@@ -94,20 +117,25 @@ def check_costs(graph: Graph, limits: Limits) -> None:
         For the first cost over its limit.
     """
     limits.check("nodes", len(graph.nodes), where="nodes")
-    limits.check("edges", sum(len(inputs_of(node)) for node in graph.nodes), where="nodes")
+    limits.check("edges", sum(map(len, map(inputs_of, graph.nodes))), where="nodes")
     limits.check("graph_depth", graph_depth(graph.nodes), where="nodes")
-    for where, rank in _ranks(graph):
-        limits.check("rank", rank, where=where)
+    _check_ranks(graph, limits)
+    limits.check("layout_codecs", sum(map(_codecs_of, graph.layouts)), where="layouts")
     for position, layout in enumerate(graph.layouts):
         limits.check("codecs", len(layout.codecs), where=f"layouts[{position}].codecs")
         limits.check("chunk_bytes", chunk_bytes(layout), where=f"layouts[{position}].chunk_shape")
-    for position, node in enumerate(graph.nodes):
-        if isinstance(node, Decode):
+    for position, node in of_kind(graph.nodes, Decode):
+        if len(node.codecs) > limits.codecs:
             limits.check("codecs", len(node.codecs), where=f"nodes[{position}].codecs")
     kept = {array.values: (array, position) for position, array in enumerate(graph.arrays) if array.values is not None}
     total = 0
     for array, position in kept.values():
         size = math.prod(array.shape) * _item_bytes(graph.layouts, array.layout)
+        limits.check("inline_bytes", size, where=f"arrays[{position}]")
+        total += size
+    inline = {array.inline: position for position, array in enumerate(graph.arrays) if array.inline in graph.tables}
+    for name, position in inline.items():
+        size = sum(math.prod(column.shape) for column in graph.tables[name or ""].columns.values())
         limits.check("inline_bytes", size, where=f"arrays[{position}]")
         total += size
     limits.check("inline_total", total, where="arrays")
@@ -116,8 +144,9 @@ def check_costs(graph: Graph, limits: Limits) -> None:
 def graph_depth(nodes: Sequence[Node]) -> int:
     """Nodes on the longest way from a leaf to the view, not counting what a canonical graph does not have.
 
-    A run of nodes with one input each counts as one, and so does a run of concats along one axis of which each is
-    used once: such runs are one node in canonical form, so appending again and again is not deep.
+    A run of indices, transposes, broadcasts and recodes counts as one, and so does a run of concats along one axis of
+    which each is used once: such runs are one node in canonical form, so appending again and again is not deep.
+    Takes and decodes count each: every one adds to the work of every chunk.
 
     Examples
     --------
@@ -125,15 +154,22 @@ def graph_depth(nodes: Sequence[Node]) -> int:
     >>> graph_depth([Fill((1, 1), "int8", 0), *(Transpose(k, (1, 0)) for k in range(9))])
     2
     """
-    uses = [0] * len(nodes)
-    for node in nodes:
-        for input in inputs_of(node):
-            if 0 <= input < len(nodes):
-                uses[input] += 1
+    inputs = [inputs_of(node) for node in nodes]
+    uses = Counter(itertools.chain.from_iterable(inputs))
     depth: list[int] = []
     for position, node in enumerate(nodes):
-        below = (k for k in inputs_of(node) if 0 <= k < position)
-        depth.append(max((depth[k] + (not _one_run(node, nodes[k], uses[k])) for k in below), default=1))
+        below = inputs[position]
+        if len(below) > 1:
+            if min(below) < 0 or max(below) >= position:
+                below = tuple(k for k in below if 0 <= k < position)
+            most = max(map(depth.__getitem__, below), default=0)
+            # one more than the deepest input, unless all inputs that are so deep are of one run with the node
+            runs = (_one_run(node, nodes[k], uses[k]) for k in below if depth[k] == most)
+            depth.append(most if most and all(runs) else most + 1)
+        elif below and 0 <= below[0] < position:
+            depth.append(depth[below[0]] + (not _one_run(node, nodes[below[0]], uses[below[0]])))
+        else:
+            depth.append(1)
     return max(depth, default=0)
 
 
@@ -143,9 +179,9 @@ def chunk_bytes(layout: Layout) -> int:
 
 
 def _one_run(node: Node, below: Node, uses: int) -> bool:
-    if isinstance(node, Concat) and isinstance(below, Concat):
-        return node.axis == below.axis and uses == 1
-    return isinstance(node, _SINGLE) and isinstance(below, _SINGLE)
+    if type(node) is Concat:
+        return type(below) is Concat and node.axis == below.axis and uses == 1
+    return type(node) in _FUSED and type(below) in _FUSED
 
 
 def _item_bytes(layouts: Sequence[Layout], position: int) -> int:
@@ -158,24 +194,62 @@ def _item_bytes(layouts: Sequence[Layout], position: int) -> int:
         return 1
 
 
-def _ranks(graph: Graph) -> Iterator[tuple[str, int]]:
-    for position, layout in enumerate(graph.layouts):
-        yield f"layouts[{position}].chunk_shape", len(layout.chunk_shape)
-    for position, array in enumerate(graph.arrays):
-        yield f"arrays[{position}].shape", len(array.shape)
-    for position, node in enumerate(graph.nodes):
-        if isinstance(node, Fill | Tiles | Broadcast | Overlay):
-            yield f"nodes[{position}].shape", len(node.shape)
-    # A stack adds one axis to its inputs, so its rank is known only where the shapes are; `check_rank` is for those.
+def _check_ranks(graph: Graph, limits: Limits) -> None:
+    """A stack adds one axis to its inputs, so its rank is known only where the shapes are; `check_shapes` is for those."""
+    shaped = (node if type(node) in _SHAPED else None for node in graph.nodes)
+    shapes: Iterable[tuple[str, Iterable[tuple[int, ...]]]] = (
+        ("layouts[{}].chunk_shape", (layout.chunk_shape for layout in graph.layouts)),
+        ("arrays[{}].shape", (array.shape for array in graph.arrays)),
+        ("nodes[{}].shape", (() if node is None else node.shape for node in shaped)),  # type: ignore[union-attr]
+    )
+    for where, found in shapes:
+        for position, shape in enumerate(found):
+            if len(shape) > limits.rank:
+                limits.check("rank", len(shape), where=where.format(position))
 
 
-def check_rank(shapes: Sequence[tuple[int, ...]], limits: Limits) -> None:
-    """Compare the ranks of all nodes with the limit.
+def check_shapes(graph: Graph, shapes: Sequence[tuple[int, ...]], limits: Limits) -> None:
+    """Compare with the limits what only the shapes of all nodes tell: their ranks, and pairs of boxes.
+
+    Rows of tables that are not in memory are left out: they are compared when they are read.
 
     Raises
     ------
     ViewLimitError
-        For the first node of too high a rank.
+        For the first node over a limit.
     """
     for position, shape in enumerate(shapes):
-        limits.check("rank", len(shape), where=f"nodes[{position}]")
+        if len(shape) > limits.rank:
+            limits.check("rank", len(shape), where=f"nodes[{position}]")
+    for position, node in of_kind(graph.nodes, Overlay):
+        if len(node.inputs) > 1:
+            combs = combs_of(node, [shapes[k] for k in node.inputs])
+            limits.check("box_pairs", pairs_compared(*combs), where=f"nodes[{position}]")
+    weighed: set[tuple[str, int | None]] = set()
+    for position, node in of_kind(graph.nodes, Tiles):
+        table = graph.tables[node.table]
+        if (node.table, node.new_axis) in weighed or table.rows > limits.inline_cells or not table.in_memory:
+            continue
+        weighed.add((node.table, node.new_axis))
+        limits.check("box_pairs", _tile_pairs(*tile_combs(graph, node)), where=f"nodes[{position}]")
+
+
+def _tile_pairs(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray) -> int:
+    """Rows that are no boxes are refused by validation without comparing pairs."""
+    sound = (starts >= 0).all() and (counts >= 0).all() and (starts <= MAX_CELLS - counts).all()
+    return pairs_compared(starts, counts, steps) if sound else 0
+
+
+def _codecs_of(layout: Layout) -> int:
+    return len(layout.codecs) + sum(_inner_codecs(codec.configuration) for codec in layout.codecs)
+
+
+def _inner_codecs(configuration: Mapping[str, Any]) -> int:
+    """Codecs inside a codec; text is no deeper than `Limits.json_depth`."""
+    count = 0
+    for member in ("codecs", "index_codecs"):
+        inner = configuration.get(member)
+        for codec in cast(list[Any], inner) if isinstance(inner, list) else ():
+            own = cast(dict[str, Any], codec).get("configuration") if isinstance(codec, dict) else None
+            count += 1 + (_inner_codecs(cast(dict[str, Any], own)) if isinstance(own, dict) else 0)
+    return count

@@ -1,6 +1,7 @@
 """Plain Zarr v3 arrays as files: the child arrays that tables and real arrays of a group are stored in.
 
-Owns their metadata, the choice of chunks and codecs, and the encoding of one chunk at a time. Only core codecs are
+Owns the choice of chunks and codecs, and the encoding of one chunk at a time; their metadata are
+`lazyzarr.ir.array_metadata`. Only core codecs are
 written, so that any Zarr v3 reader reads them. Refuses to write anywhere: files are names with a way to get their
 bytes, and `lazyzarr.document.publish` puts them in place.
 """
@@ -9,18 +10,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.errors import SaveUnsupported, ViewSchemaError
 from lazyzarr.ir import fill
-from lazyzarr.ir.data_type import from_numpy, msgspec_form
-from lazyzarr.ir.layout import Json, Layout, NamedConfig
+from lazyzarr.ir.data_type import from_numpy
+from lazyzarr.ir.layout import Layout, NamedConfig
 from lazyzarr.ir.tables import Column
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -58,33 +58,6 @@ def layout_of(sample: Array, chunk_shape: tuple[int, ...]) -> Layout:
     found = [Layout(data_type, fill.zero(data_type), chunk_shape, chain) for chain in _chains(sample.dtype)]
     part = _padded(sample, chunk_shape)
     return min(found, key=lambda layout: len(compile_chain(layout).encode(part))) if part.size else found[-1]
-
-
-def metadata(
-    shape: Sequence[int],
-    layout: Layout,
-    dimension_names: Sequence[str | None],
-    attributes: Mapping[str, Json] | None = None,
-) -> dict[str, Json]:
-    """The ``zarr.json`` of a plain array."""
-    return {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": list(shape),
-        "data_type": msgspec_form(layout.data_type),
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(layout.chunk_shape)}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": layout.fill_value,
-        "codecs": msgspec.to_builtins(layout.codecs),
-        "attributes": dict(attributes or {}),
-        "dimension_names": list(dimension_names),
-        "storage_transformers": [],
-    }
-
-
-def to_text(document: Mapping[str, Json]) -> bytes:
-    """A metadata document as text."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=2)
 
 
 def chunk_files(array: Array | Column, layout: Layout) -> Files:
@@ -126,6 +99,11 @@ def _padded(cells: Array, chunk_shape: tuple[int, ...]) -> Array:
     out = fill.full(chunk_shape, fill.zero(data_type), data_type)
     out[tuple(slice(n) for n in cells.shape)] = cells
     return out
+
+
+def plain_chain(dtype: np.dtype[Any]) -> tuple[NamedConfig, ...]:
+    """The core codec that turns cells of a type into bytes, without compression."""
+    return _chains(dtype)[0][:1]
 
 
 def _chains(dtype: np.dtype[Any]) -> list[tuple[NamedConfig, ...]]:

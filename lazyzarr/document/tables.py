@@ -22,14 +22,15 @@ from lazyzarr.access.url import child
 from lazyzarr.document.columns import ChunkCache, LazyColumn
 from lazyzarr.document.limits import Limits, chunk_bytes
 from lazyzarr.document.locations import Resolver, document_url, stored, stored_all
-from lazyzarr.document.plain_array import Content, chunk_files, encode_chunk, layout_of, metadata, to_text
+from lazyzarr.document.plain_array import Content, chunk_files, encode_chunk, layout_of
 from lazyzarr.document.wire import WireColumn, WireTable
 from lazyzarr.errors import LazyZarrError, ViewSchemaError
 from lazyzarr.ir import fill
+from lazyzarr.ir.array_metadata import array_metadata, to_text
 from lazyzarr.ir.data_type import from_numpy, to_numpy
 from lazyzarr.ir.layout import Layout
 from lazyzarr.ir.tables import Column, Table, digest, pack_text
-from lazyzarr.ir.validate import TEXT_COLUMNS
+from lazyzarr.ir.validate_stored import TEXT_COLUMNS
 
 INLINE_ROWS = 256
 """Rows of all tables of a document that are kept inside it."""
@@ -103,7 +104,7 @@ def encode_stored(table: Table) -> tuple[WireTable, TableFiles]:
     for name in sorted(table.columns):
         column = table.columns[name]
         layout = _column_layout(name, column)
-        document = metadata(column.shape, layout, _dimensions(name, len(column.shape)))
+        document = array_metadata(column.shape, layout, _dimensions(name, len(column.shape)))
         total.update(f"{name}|".encode() + msgspec.json.encode(document, order="deterministic"))
         for block in _blocks(column, layout):
             total.update(block)
@@ -260,7 +261,7 @@ def _column_layout(name: str, column: Column) -> Layout:
     if name == "values":
         chunk_shape = tuple(max(n, 1) for n in column.shape)
     else:
-        longest = TEXT_BYTES if name in TEXT_COLUMNS else CHUNK_ROWS
+        longest = TEXT_BYTES if name in (*TEXT_COLUMNS, "bytes") else CHUNK_ROWS
         chunk_shape = (max(min(column.shape[0], longest), 1), *(max(n, 1) for n in column.shape[1:]))
     sample = np.asarray(column[: chunk_shape[0]]) if column.shape else np.asarray(column)
     return layout_of(sample, chunk_shape)

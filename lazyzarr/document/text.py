@@ -8,6 +8,8 @@ refused. Refuses to know members by name: that is `lazyzarr.document.wire`.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any, cast
 
 import msgspec
@@ -26,6 +28,7 @@ _DEPTH[[ord("]"), ord("}")]] = -1
 _VALUE = np.zeros(256, bool)
 _VALUE[[ord(c) for c in "[{,"]] = True
 _CONTAINERS = (dict, list)
+_VALUES = cast("Callable[[dict[str, Any]], Iterable[Any]]", dict.values)
 _QUOTE, _ESCAPE, _POINT, _COLON = b'"\\.:'
 
 
@@ -48,7 +51,7 @@ def check_text(text: bytes, limits: Limits) -> None:
     limits.check("document_bytes", len(text), where="$")
     if text.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise _syntax("the text begins with a byte order mark; JSON is UTF-8 without one; remove it")
-    members = _scan(text, limits)
+    members = scan(text, limits)
     try:
         value = msgspec.json.decode(text)
     except msgspec.DecodeError as error:
@@ -64,8 +67,19 @@ def parse_error(error: msgspec.DecodeError) -> ViewSyntaxError:
     return _syntax(f"the text is not JSON ({error}); write the document again")
 
 
-def _scan(text: bytes, limits: Limits) -> int:
-    """Check depth, values and digits outside strings, one block after the other; the number of members."""
+def scan(text: bytes, limits: Limits) -> int:
+    """Check depth, values and digits of a JSON text, one block after the other; the number of members.
+
+    Raises
+    ------
+    ViewLimitError
+        ``json_depth``, ``json_values`` or ``integer_digits``.
+
+    Examples
+    --------
+    >>> scan(b'{"a": [1, 2]}', Limits())
+    1
+    """
     whole = np.frombuffer(text, np.uint8)
     inside, escaped, depth, values, digits, members = False, False, 0, 1, 0, 0
     for start in range(0, len(whole), _BLOCK):
@@ -100,21 +114,15 @@ def _real_quotes(block: np.ndarray[Any, Any], escaped: bool) -> tuple[np.ndarray
     Outside a string an escape is no JSON at all, so it does not matter how it is counted there.
     """
     quotes = block == _QUOTE
-    slashes = block == _ESCAPE
-    if not slashes.any():
-        if escaped:
-            quotes[0] = False
+    raw = block.tobytes()
+    if escaped:
+        quotes[0] = False
+        raw = b"." + raw[1:]
+    if _ESCAPE not in raw:
         return quotes, False
-    others = np.flatnonzero(~slashes)
-    # A character is escaped when the run of backslashes right before it has odd length.
-    run = np.diff(others, prepend=-1) - 1
-    if len(others):
-        run[0] += escaped
-        quotes[others[(run & 1) == 1]] = False
-        tail = len(block) - 1 - int(others[-1])
-    else:
-        tail = len(block) + escaped
-    return quotes, bool(tail & 1)
+    # pairs of backslashes are read from the left; a quote behind one that is left over is escaped
+    raw = raw.replace(b"\\\\", b"..").replace(b'\\"', b"..")
+    return np.frombuffer(raw, np.uint8) == _QUOTE, raw.endswith(b"\\")
 
 
 def _digits(whole: np.ndarray[Any, Any], start: int, digit: np.ndarray[Any, Any], carried: int, limits: Limits) -> int:
@@ -144,15 +152,13 @@ def _check_run(whole: np.ndarray[Any, Any], stop: int, length: int, limits: Limi
 def _members(value: Any) -> int:
     """Members of all objects of a parsed value; where a name was there twice, one is missing."""
     count = 0
-    waiting: list[Any] = [value]
-    while waiting:
-        one = waiting.pop()
-        if type(one) is dict:
-            inner = cast(dict[str, Any], one)
-            count += len(inner)
-            waiting.extend([each for each in inner.values() if type(each) in _CONTAINERS])
-        elif type(one) is list:
-            waiting.extend([each for each in cast(list[Any], one) if type(each) in _CONTAINERS])
+    level: list[Any] = [value]
+    while level:
+        objects: list[dict[str, Any]] = [one for one in level if type(one) is dict]
+        lists: list[list[Any]] = [one for one in level if type(one) is list]
+        count += sum(map(len, objects))
+        inner = chain(chain.from_iterable(map(_VALUES, objects)), chain.from_iterable(lists))
+        level = [each for each in inner if type(each) in _CONTAINERS]
     return count
 
 

@@ -71,7 +71,7 @@ class WireTable(_Strict, frozen=True):
     """Location of another view's group that the folder belongs to, and that its locations are relative to."""
 
 
-class WireArray(_Strict, frozen=True):
+class WireArray(_Strict, frozen=True, gc=False):
     """A stored array, as `lazyzarr.ir.layout.StoredArray` without what belongs to a reader."""
 
     layout: Natural
@@ -85,6 +85,7 @@ class WireArray(_Strict, frozen=True):
     stamp: Stamp | None = None
     variants: tuple[Natural, ...] = ()
     places: tuple[Place, ...] = ()
+    inline: Name | None = None
 
 
 class WireGraph(_Strict, frozen=True):

@@ -11,18 +11,22 @@ reason, and the rest of the file stays usable.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from h5py import h5d, h5g, h5l, h5o
 
+from lazyzarr.access.ranged_file import RangedFile
+from lazyzarr.access.url import shown
 from lazyzarr.errors import LazyZarrError, SourceChanged, SourceMissing, UnsupportedFeature
 from lazyzarr.formats import hdf5_attributes as attributes
 from lazyzarr.formats import hdf5_dimensions as dimensions
-from lazyzarr.formats.hdf5_file import DAMAGE, File, Packing, opened
+from lazyzarr.formats.hdf5_file import DAMAGE, File, Packing, Trail, opened
 from lazyzarr.formats.hdf5_headers import header
 from lazyzarr.formats.hdf5_links import MAX_HOPS, Elsewhere, links, resolve
-from lazyzarr.formats.hdf5_model import Allow, Hdf5Group, Hdf5Item, Hdf5Refused
-from lazyzarr.formats.hdf5_variable import describe, found
+from lazyzarr.formats.hdf5_model import Allow, Hdf5Group, Hdf5Item, Hdf5Later, Hdf5Refused
+from lazyzarr.formats.hdf5_places import Place, place_of
+from lazyzarr.formats.hdf5_variable import describe, describe_later, found
 
 MAX_ALIASES = 64
 """Further names of groups that are followed in one file."""
@@ -37,7 +41,7 @@ class _Tree:
     attributes: attributes.Attributes
     scope: dimensions.Scope
     children: dict[str, _Tree] = field(default_factory=dict)
-    linked: dict[str, Hdf5Item | Hdf5Group] = field(default_factory=dict)
+    linked: dict[str, Hdf5Item | Hdf5Later | Hdf5Group] = field(default_factory=dict)
     """What needed no second look: refusals, and what was imported from other files."""
 
 
@@ -66,13 +70,16 @@ class _Seen:
             )
 
 
-def import_file(path: str, url: str, *, packing: Packing = "auto", allow_external: Allow | None = None) -> Hdf5Group:
+def import_file(
+    where: str | RangedFile, url: str, *, packing: Packing = "auto", allow_external: Allow | None = None
+) -> Hdf5Group:
     """Describe every variable of a file.
 
     Parameters
     ----------
-    path
-        The file on this machine.
+    where
+        Path of the file on this machine, or the remote file. Of a remote file the tree is walked; each variable is
+        described when it is asked for.
     url
         Where readers of the result will find it.
     packing
@@ -88,12 +95,12 @@ def import_file(path: str, url: str, *, packing: Packing = "auto", allow_externa
     SourceChanged
         The file was written to while it was parsed.
     """
-    with opened(path, url, packing, allow_external) as file:
+    with opened(place_of(where, url), packing, allow_external) as file:
         return _import_group(file, h5g.open(file.fid, b"/"), "", "/")
 
 
 def import_array(
-    path: str, url: str, name: str, *, packing: Packing = "auto", allow_external: Allow | None = None
+    where: str | RangedFile, url: str, name: str, *, packing: Packing = "auto", allow_external: Allow | None = None
 ) -> Hdf5Item:
     """Describe one variable, named by its path in the file; no other variable's chunk index is read.
 
@@ -102,10 +109,10 @@ def import_array(
     SourceMissing
         The file is not there, or has no such variable.
     """
-    with opened(path, url, packing, allow_external) as file:
+    with opened(place_of(where, url), packing, allow_external) as file:
         item = _import_object(file, "/" + name.strip("/"))
     if isinstance(item, Hdf5Group):
-        raise SourceMissing(f"{name!r} of {url} is a group, not an array; name an array below it")
+        raise SourceMissing(f"{name!r} of {shown(url)} is a group, not an array; name an array below it")
     return item
 
 
@@ -129,15 +136,26 @@ def _import_object(file: File, inner: str) -> Hdf5Item | Hdf5Group:
 
 
 def _import_elsewhere(file: File, link: Elsewhere, name: str) -> Hdf5Item | Hdf5Group:
-    path, url = file.beside(link.filename)
-    step = (url, link.inner)
+    place = file.beside(link.filename)
+    step = (place.url, link.inner)
     if step in file.trail or len(file.trail) >= MAX_HOPS:
         raise UnsupportedFeature(
-            f"external link {name!r} leads back to {link.inner} of {url}; a cycle has no end; open that file itself",
+            f"external link {name!r} leads back to {link.inner} of {shown(place.url)}; a cycle has no end; open that file itself",
             reason="source-unsupported",
         )
-    with opened(path, url, file.packing, file.allow, trail=(*file.trail, step)) as other:
+    with opened(place, file.packing, file.allow, trail=(*file.trail, step)) as other:
         return _import_object(other, link.inner)
+
+
+def _elsewhere_later(file: File, link: Elsewhere, name: str) -> Hdf5Later:
+    return Hdf5Later(name, partial(_elsewhere_again, file.place, file.packing, file.allow, file.trail, link, name))
+
+
+def _elsewhere_again(
+    place: Place, packing: Packing, allow: Allow | None, trail: Trail, link: Elsewhere, name: str
+) -> Hdf5Item | Hdf5Group:
+    with opened(place, packing, allow, trail=trail) as file:
+        return _import_elsewhere(file, link, name)
 
 
 def _import_group(file: File, obj: Any, name: str, path: str) -> Hdf5Group:
@@ -150,8 +168,9 @@ def _axes(tree: _Tree) -> dict[str, dimensions.Axes]:
 
 
 def _group(file: File, tree: _Tree, named: dict[str, dimensions.Axes]) -> Hdf5Group:
-    arrays: dict[str, Hdf5Item] = {
-        one.variable: describe(file, one, named.get(one.path)) for one in tree.scope.datasets if not one.hidden
+    step = describe_later if file.place.later else describe
+    arrays: dict[str, Hdf5Item | Hdf5Later] = {
+        one.variable: step(file, one, named.get(one.path)) for one in tree.scope.datasets if not one.hidden
     }
     groups: dict[str, Hdf5Group] = {}
     for name, child in tree.children.items():
@@ -160,7 +179,7 @@ def _group(file: File, tree: _Tree, named: dict[str, dimensions.Axes]) -> Hdf5Gr
         except DAMAGE as error:
             if isinstance(error, SourceChanged):
                 raise
-            text = f"group {child.scope.path} of {file.url} cannot be read; libhdf5 says: {error}; check it with h5dump"
+            text = f"group {child.scope.path} of {shown(file.url)} cannot be read; libhdf5 says: {error}; check it with h5dump"
             arrays[name] = Hdf5Refused(name, "source-format", text)
     for name, item in tree.linked.items():
         if isinstance(item, Hdf5Group):
@@ -192,12 +211,13 @@ def _walk(file: File, group: Any, name: str, path: str, above: dict[tuple[int, i
                 tree.children[child] = _walk(file, obj, child, inner, above, seen)
                 tree.scope.children.append(tree.children[child].scope)
             elif isinstance(obj, Elsewhere):
-                tree.linked[child] = _import_elsewhere(file, obj, child)
+                step = _elsewhere_later if file.place.later else _import_elsewhere
+                tree.linked[child] = step(file, obj, child)
         except SourceChanged:
             raise
         except LazyZarrError as error:
             tree.linked[child] = Hdf5Refused(child, error.reason, str(error))
         except DAMAGE as error:
-            text = f"{inner} of {file.url} cannot be opened; libhdf5 says: {error}; check the file with h5dump"
+            text = f"{inner} of {shown(file.url)} cannot be opened; libhdf5 says: {error}; check the file with h5dump"
             tree.linked[child] = Hdf5Refused(child, "source-format", text)
     return tree

@@ -1,7 +1,8 @@
 """One open HDF5 file: its handle, its stamp, and what it may reach beside itself.
 
 Owns opening and closing, the check that the file did not change while it was parsed, and the rule for files named
-inside a file: below its own directory unless the caller says otherwise. Refuses what is not a regular file.
+inside a file: below its own directory unless the caller says otherwise. Refuses to go on where storage failed while
+libhdf5 was reading: what was found then is not what the file holds.
 """
 
 # h5py's low-level modules are compiled and have no stubs
@@ -9,24 +10,21 @@ inside a file: below its own directory unless the caller says otherwise. Refuses
 
 from __future__ import annotations
 
-import os
-import posixpath
-import stat
 import struct
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import quote
 
-from h5py import h5f
-
-from lazyzarr.errors import AccessDenied, LazyZarrError, SourceChanged, SourceDenied, SourceError, SourceMissing
+from lazyzarr.access.url import parent, shown
+from lazyzarr.errors import AccessDenied, LazyZarrError, SourceChanged, SourceError
 from lazyzarr.formats.hdf5_headers import Reader, reader
 from lazyzarr.formats.hdf5_model import Allow
+from lazyzarr.formats.hdf5_places import Handle, Place, Read
 from lazyzarr.ir.layout import Stamp
 
 Packing = Literal["auto", "raw"]
+Trail = tuple[tuple[str, str], ...]
 
 
 DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError, struct.error)
@@ -38,101 +36,65 @@ class File:
     """An open file and the words of the caller about it."""
 
     fid: Any
-    path: str
-    url: str
+    read: Read
+    place: Place
     stamp: Stamp
     packing: Packing
     allow: Allow | None
-    trail: tuple[tuple[str, str], ...]
+    trail: Trail
     """Links between files that led here."""
     headers: Reader | None
     """How to read object headers; None where libhdf5 has to be asked."""
 
-    def beside(self, name: str) -> tuple[str, str]:
-        """Path and URL of another file that this file names, if it may be used.
+    @property
+    def url(self) -> str:
+        """Where readers of what is imported will find it."""
+        return self.place.url
+
+    def beside(self, name: str) -> Place:
+        """Another file that this file names, if it may be used.
 
         Raises
         ------
         AccessDenied
             The caller's rule, or by default the directory of this file, leaves it out.
         """
-        folder = os.path.dirname(os.path.abspath(self.path))
-        path = os.path.normpath(os.path.join(folder, name))
-        relative = os.path.relpath(path, folder).replace(os.sep, "/")
-        if os.path.isabs(name):
-            url = "file://" + quote(path)
-        else:
-            url = _join(self.url, relative)
-        inside = relative != ".." and not relative.startswith("../")
-        if self.allow(url) if self.allow is not None else inside:
-            return path, url
+        place, inside = self.place.named(name)
+        if self.allow(place.url) if self.allow is not None else inside:
+            return place
         raise AccessDenied(
-            f"{self.url} names another file, {url}, that may not be used; only files below its own directory may;"
-            f' pass allow=["{posixpath.dirname(url)}/"]',
-            where=url,
+            f"{shown(self.url)} names another file, {place.url}, that may not be used; only files below its own "
+            f'directory may; pass allow=["{parent(place.url)}"]',
+            where=place.url,
         )
 
 
 @contextmanager
-def opened(
-    path: str, url: str, packing: Packing, allow: Allow | None, *, trail: tuple[tuple[str, str], ...] = ()
-) -> Generator[File]:
+def opened(place: Place, packing: Packing, allow: Allow | None, *, trail: Trail = ()) -> Generator[File]:
     """A file open for parsing; leaving the block checks that it is still the file that was opened."""
-    fid = _open(path, url)
+    handle = place.open()
+    url = shown(place.url)
     try:
-        handle = fid.get_vfd_handle()
-        stamp = _stamp(os.fstat(handle))
-        yield File(fid, path, url, stamp, packing, allow, trail, reader(handle))
-        if _stamp(os.fstat(handle)) != stamp:
+        yield File(handle.fid, handle.read, place, handle.stamp, packing, allow, trail, reader(handle.read))
+        _raise_failure(handle)
+        if handle.now() != handle.stamp:
             raise SourceChanged(f"{url} was parsed; it changed meanwhile; import it again when its writer is done")
     except LazyZarrError:
+        _raise_failure(handle)
         raise
-    except DAMAGE as error:
+    except Exception as error:
+        # libhdf5 tries one thing after another, so a failure of storage may come out as any other.
+        _raise_failure(handle)
+        if not isinstance(error, DAMAGE):
+            raise
         raise SourceError(
             f"{url} is parsed; its structure is damaged: {error!r}; check it with h5dump", reason="source-format"
         ) from error
     finally:
-        fid.close()
+        handle.fid.close()
 
 
-def stamp_of(path: str, url: str) -> Stamp:
-    """The stamp of a file that is referenced without being parsed."""
-    try:
-        return _stamp(os.stat(path))
-    except FileNotFoundError:
-        raise SourceMissing(f"{url} is referenced; it is not there; restore it") from None
-
-
-def _join(url: str, relative: str) -> str:
-    scheme, colon, rest = url.partition("://")
-    return scheme + colon + posixpath.normpath(posixpath.join(posixpath.dirname(rest), quote(relative)))
-
-
-def _open(path: str, url: str) -> Any:
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise SourceError(
-                f"{url} is asked for; it is not a regular file; name an HDF5 file", reason="source-format"
-            )
-        return h5f.open(os.fsencode(path), h5f.ACC_RDONLY)
-    except SourceError:
-        raise
-    except FileNotFoundError:
-        raise SourceMissing(f"{url} is asked for; there is no such file; check the path") from None
-    except PermissionError:
-        raise SourceDenied(
-            f"{url} is asked for; this process may not read it; check its mode", reason="source-denied"
-        ) from None
-    except BlockingIOError:
-        raise SourceError(
-            f"{url} is asked for; another process holds it open for writing; close it there first"
-        ) from None
-    except OSError as error:
-        raise SourceError(
-            f"{url} is asked for; it is not an HDF5 file or is damaged: {error}; check it with h5dump",
-            reason="source-format",
-        ) from None
-
-
-def _stamp(status: os.stat_result) -> Stamp:
-    return Stamp(size=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+def _raise_failure(handle: Handle) -> None:
+    failure = handle.failure()
+    if failure is not None:
+        raise failure

@@ -51,6 +51,8 @@ def chain(cell: CellType, filters: tuple[Filter, ...], mask: int = 0) -> tuple[N
 
 
 def _serializer(cell: CellType) -> NamedConfig:
+    if cell.heap:  # its cells are taken out of the heap and kept as an array does
+        return NamedConfig("vlen-utf8")
     return NamedConfig("bytes", {} if cell.endian is None else {"endian": cell.endian})
 
 

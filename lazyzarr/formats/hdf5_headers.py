@@ -10,9 +10,8 @@ number of attributes has to be the one libhdf5 counts.
 
 from __future__ import annotations
 
-import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -55,19 +54,20 @@ class _Unusual(Exception):
 class Reader:
     """Where the headers of a file can be read."""
 
-    handle: int
+    pread: Callable[[int, int], bytes]
+    """Bytes of the file: given how many and from where, those, or fewer at its end."""
     base: int
     """What addresses count from: the size of the user block [bytes]."""
 
     def read(self, size: int, address: int) -> bytes:
         """Bytes at an address of the file."""
-        return os.pread(self.handle, size, self.base + address)
+        return bytes(self.pread(size, self.base + address))
 
 
-def reader(handle: int) -> Reader | None:
+def reader(pread: Callable[[int, int], bytes]) -> Reader | None:
     """How to read headers, or None where addresses are not 8 bytes long or the superblock is unknown."""
     base = 0
-    while (head := os.pread(handle, 40, base))[:8] != _SIGNATURE:
+    while (head := bytes(pread(40, base)))[:8] != _SIGNATURE:
         base = max(512, 2 * base)
         if len(head) < 40:
             return None
@@ -77,7 +77,7 @@ def reader(handle: int) -> Reader | None:
     sizes = head[13:15] if version < 2 else head[9:11]
     place = (24, 28, 12, 12)[version]
     stated = int.from_bytes(head[place : place + 8], "little")
-    return Reader(handle, base) if sizes == b"\x08\x08" and stated == base else None
+    return Reader(pread, base) if sizes == b"\x08\x08" and stated == base else None
 
 
 class Header(NamedTuple):

@@ -10,7 +10,6 @@ than `INLINE_BYTES` of either.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,7 +83,7 @@ def _lengths(obj: Any, file: File, facts: Facts, shape: tuple[int, ...]) -> Iter
     kinds = columns.get("layout", np.zeros(len(columns["offset"]), np.int32))
     for place, nbytes, kind in zip(columns["offset"].tolist(), columns["length"].tolist(), kinds.tolist(), strict=True):
         if nbytes:
-            raw = os.pread(file.fid.get_vfd_handle(), nbytes, place)
+            raw = file.read(nbytes, place)
             yield chains[kind].decode(raw).view(np.dtype("<u4,<u8,<u4"))["f0"]
 
 

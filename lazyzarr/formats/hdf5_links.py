@@ -14,6 +14,7 @@ from typing import Any
 
 from h5py import h5, h5g, h5l, h5o, h5p
 
+from lazyzarr.access.url import shown
 from lazyzarr.errors import SourceMissing, UnsupportedFeature
 from lazyzarr.formats import hdf5_attributes as attributes
 from lazyzarr.formats.hdf5_file import File
@@ -57,14 +58,16 @@ def resolve(file: File, inner: str, hops: int = 0) -> Any:
     for position, part in enumerate(parts):
         raw = part.encode()
         if not isinstance(obj, h5g.GroupID) or not obj.links.exists(raw):
-            raise SourceMissing(f"{inner} of {file.url} is not there; /{'/'.join(parts[:position])} has no {part!r}")
+            raise SourceMissing(
+                f"{inner} of {shown(file.url)} is not there; /{'/'.join(parts[:position])} has no {part!r}"
+            )
         kind = obj.links.get_info(raw).type
         if kind == h5l.TYPE_HARD:
             obj = h5o.open(obj, raw)
             continue
         if hops >= MAX_HOPS:
             raise UnsupportedFeature(
-                f"{inner} of {file.url} goes through more than {MAX_HOPS} links; a chain that long is taken for a"
+                f"{inner} of {shown(file.url)} goes through more than {MAX_HOPS} links; a chain that long is taken for a"
                 " cycle; name the target itself",
                 reason="source-unsupported",
             )

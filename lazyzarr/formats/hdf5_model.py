@@ -49,6 +49,8 @@ class Hdf5Array:
     dimension_names: tuple[str, ...] | None = None
     decode: dict[str, Json] | None = None
     """Configuration of ``lazyzarr.unpack`` where the attributes asked for it."""
+    grant: str = ""
+    """Under which grant of its session a remote file is read; ``""`` is the caller's own."""
     values: np.ndarray | None = None
     """The cells, where they have no byte ranges of their own."""
     urls: tuple[str, ...] = ()
@@ -128,10 +130,18 @@ Hdf5Item = Hdf5Array | Hdf5Virtual | Hdf5Refused
 
 
 @dataclass(frozen=True)
+class Hdf5Later:
+    """A variable or an external link of a remote file, which is looked at when it is asked for."""
+
+    name: str
+    load: Callable[[], Hdf5Item | Hdf5Group] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
 class Hdf5Group:
     """A group: attributes, subgroups and arrays by name."""
 
     name: str
     attributes: dict[str, Any]
     groups: dict[str, Hdf5Group]
-    arrays: dict[str, Hdf5Item]
+    arrays: dict[str, Hdf5Item | Hdf5Later]

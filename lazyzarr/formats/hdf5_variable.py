@@ -11,26 +11,26 @@ from __future__ import annotations
 
 import math
 import os
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
-import numpy as np
 from h5py import h5d, h5f, h5o
 
-from lazyzarr.codecs.values import PACKING, cf_unpack
+from lazyzarr.access.url import shown
 from lazyzarr.errors import LazyZarrError, SourceChanged, SourceMissing, UnsupportedFeature
 from lazyzarr.formats import hdf5_attributes as attributes
 from lazyzarr.formats import hdf5_chunks as chunks
 from lazyzarr.formats.hdf5_dimensions import Axes, Found, scale_name
 from lazyzarr.formats.hdf5_facts import Facts, facts_of
-from lazyzarr.formats.hdf5_file import DAMAGE, File, opened, stamp_of
+from lazyzarr.formats.hdf5_file import DAMAGE, File, Packing, Trail, opened
 from lazyzarr.formats.hdf5_headers import header
 from lazyzarr.formats.hdf5_inline import values_of
-from lazyzarr.formats.hdf5_model import ChunkIndex, Hdf5Array, Hdf5Item, Hdf5Refused, Hdf5Virtual
-from lazyzarr.formats.hdf5_types import CellType
+from lazyzarr.formats.hdf5_links import resolve
+from lazyzarr.formats.hdf5_model import Allow, ChunkIndex, Hdf5Array, Hdf5Item, Hdf5Later, Hdf5Refused, Hdf5Virtual
+from lazyzarr.formats.hdf5_places import Place
 from lazyzarr.formats.hdf5_virtual import virtual_shape, virtual_source
-from lazyzarr.ir.data_type import from_numpy
-from lazyzarr.ir.layout import Json, Stamp
+from lazyzarr.formats.packing import packing_of
+from lazyzarr.ir.layout import Stamp
 
 EAGER_CHUNKS = 4096
 """A chunk index up to this size is read while the file is open; a larger one when it is first used."""
@@ -39,7 +39,7 @@ EAGER_CHUNKS = 4096
 def found(file: File, obj: Any, name: str, path: str, address: int | None = None) -> Found:
     """A dataset as the walk keeps it until the dimensions of the file are known."""
     if not isinstance(obj, h5d.DatasetID):
-        raise SourceMissing(f"{path} of {file.url} is asked for; it is no dataset; name one")
+        raise SourceMissing(f"{path} of {shown(file.url)} is asked for; it is no dataset; name one")
     place = h5o.get_info(obj).addr if address is None else address
     head = header(file.headers, place) if file.headers is not None else None
     own = attributes.Attributes(obj, head.attributes if head is not None else None)
@@ -60,7 +60,7 @@ def describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
     except LazyZarrError as error:
         return Hdf5Refused(one.variable, error.reason, f"variable {one.path}: {error}")
     except DAMAGE as error:
-        text = f"variable {one.path} of {file.url} cannot be parsed; libhdf5 says: {error}; check it with h5dump"
+        text = f"variable {one.path} of {shown(file.url)} cannot be parsed; libhdf5 says: {error}; check it with h5dump"
         return Hdf5Refused(one.variable, "source-format", text)
 
 
@@ -71,7 +71,7 @@ def _describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
         )
     facts, cell = one.facts, one.facts.cell
     shape = _shape(one, axes) + cell.inner_shape
-    decode, values = _packing(file, cell, one.attributes.data())
+    decode, values = packing_of(one.attributes.data(), cell.memory, file.packing)
     common: dict[str, Any] = {
         "name": one.variable,
         "path": one.path,
@@ -83,21 +83,31 @@ def _describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
         "decode": decode,
     }
     if facts.storage == h5d.CHUNKED and not cell.heap:
+        common["grant"] = file.place.grant
         return _chunked(file, one, common)
     if facts.storage == h5d.VIRTUAL:
         mappings, missing = virtual_source(file, facts.plist)
         return Hdf5Virtual(
             **common, data_type=cell.data_type, fill_value=facts.fill_value, mappings=mappings, missing=missing
         )
+    external = facts.storage == h5d.CONTIGUOUS and facts.plist.get_external_count() > 0
+    if cell.heap and external:
+        raise UnsupportedFeature(
+            "its texts are pointed to from external raw files, which libhdf5 would open without asking; copy the"
+            " variable into a file of its own",
+            reason="source-unsupported",
+        )
     if cell.heap or facts.storage == h5d.COMPACT:
         layout = facts.unfiltered(tuple(max(1, n) for n in shape))
         return Hdf5Array(**common, layout=layout, values=values_of(one.obj, file, facts, shape))
-    if facts.plist.get_external_count():
-        segments, paths, urls = _segments(file, facts.plist)
+    if external:
+        segments, places = _segments(file, facts.plist)
         chunk, columns = chunks.external(segments, shape, cell.element_nbytes)
-        common["urls"] = tuple(urls)
-        common["url_stamps"] = tuple(stamp_of(path, url) for path, url in zip(paths, urls, strict=True))
+        common["urls"] = tuple(place.url for place in places)
+        common["url_stamps"] = tuple(place.stamp() for place in places)
+        common["grant"] = places[0].grant
     else:
+        common["grant"] = file.place.grant
         chunk, columns = chunks.contiguous(one.obj.get_offset(), shape, cell.element_nbytes)
     layout = facts.unfiltered(chunk)
     return Hdf5Array(**common, layout=layout, load=partial(_same, ChunkIndex((layout,), columns)))
@@ -129,8 +139,22 @@ def _chunked(file: File, one: Found, common: dict[str, Any]) -> Hdf5Array:
     if count <= EAGER_CHUNKS:
         load = partial(_index, chunks.stored(one.obj) if count else [], grid, facts)
     else:
-        load = partial(_index_later, file.path, file.url, file.stamp, one.path, grid, facts)
+        load = partial(_index_later, file.place, file.stamp, one.path, grid, facts)
     return Hdf5Array(**common, layout=facts.main, load=load)
+
+
+def describe_later(file: File, one: Found, axes: Axes | None) -> Hdf5Later:
+    """A dataset of a file that will be opened again to describe it."""
+    return Hdf5Later(
+        one.variable, partial(_described_again, file.place, file.packing, file.allow, file.trail, one.path, axes)
+    )
+
+
+def _described_again(
+    place: Place, packing: Packing, allow: Allow | None, trail: Trail, inner: str, axes: Axes | None
+) -> Hdf5Item:
+    with opened(place, packing, allow, trail=trail) as file:
+        return describe(file, found(file, resolve(file, inner), inner.rpartition("/")[2], inner), axes)
 
 
 def _index(stored: list[Any], grid: tuple[int, ...], facts: Facts) -> ChunkIndex:
@@ -138,10 +162,12 @@ def _index(stored: list[Any], grid: tuple[int, ...], facts: Facts) -> ChunkIndex
     return ChunkIndex((facts.main, *(facts.masked(mask) for mask in masks[1:])), columns)
 
 
-def _index_later(path: str, url: str, stamp: Stamp, inner: str, grid: tuple[int, ...], facts: Facts) -> ChunkIndex:
-    with opened(path, url, "raw", None) as again:
+def _index_later(place: Place, stamp: Stamp, inner: str, grid: tuple[int, ...], facts: Facts) -> ChunkIndex:
+    with opened(place, "raw", None) as again:
         if again.stamp != stamp:
-            raise SourceChanged(f"{url} is not the file that was imported; its stamp changed; import it again")
+            raise SourceChanged(
+                f"{shown(place.url)} is not the file that was imported; its stamp changed; import it again"
+            )
         return _index(chunks.stored(h5o.open(again.fid, inner.encode())), grid, facts)
 
 
@@ -149,55 +175,12 @@ def _same(index: ChunkIndex) -> ChunkIndex:
     return index
 
 
-def _packing(file: File, cell: CellType, values: dict[str, Any]) -> tuple[dict[str, Json] | None, dict[str, Any]]:
-    if file.packing == "raw" or cell.memory.kind not in "iuf":
-        return None, values
-    packing = tuple((name, _Exact(values[name])) for name in PACKING if name in values)
-    if not packing:
-        return None, values
-    decode, kept = _unpacking(cell.memory.str, packing)
-    rest = {name: value for name, value in values.items() if name not in PACKING or name in kept}
-    return None if decode is None else dict(decode), rest
-
-
-class _Exact:
-    """An attribute value that is equal only to one of the same type and bits."""
-
-    __slots__ = ("_key", "value")
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        cells = np.asarray(value)
-        self._key = (
-            type(value),
-            cells.dtype.str,
-            cells.shape,
-            cells.tobytes() if cells.dtype.kind != "O" else id(value),
-        )
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Exact) and self._key == other._key
-
-
-@lru_cache(maxsize=1024)
-def _unpacking(dtype: str, packing: tuple[tuple[str, _Exact], ...]) -> tuple[dict[str, Json] | None, frozenset[str]]:
-    """`cf_unpack` of the packing attributes alone; the files of a series repeat them."""
-    decode, kept = cf_unpack({name: one.value for name, one in packing}, from_numpy(np.dtype(dtype)))
-    return decode, frozenset(kept)
-
-
-def _segments(file: File, plist: Any) -> tuple[list[tuple[int, int, int]], list[str], list[str]]:
+def _segments(file: File, plist: Any) -> tuple[list[tuple[int, int, int]], list[Place]]:
     segments: list[tuple[int, int, int]] = []
-    paths: list[str] = []
-    urls: list[str] = []
+    places: dict[str, Place] = {}
     for number in range(plist.get_external_count()):
         name, offset, nbytes = plist.get_external(number)
-        path, url = file.beside(os.fsdecode(name))
-        if url not in urls:
-            paths.append(path)
-            urls.append(url)
-        segments.append((urls.index(url), offset, nbytes if nbytes != h5f.UNLIMITED else 1 << 62))
-    return segments, paths, urls
+        place = file.beside(os.fsdecode(name))
+        places.setdefault(place.url, place)
+        segments.append((list(places).index(place.url), offset, nbytes if nbytes != h5f.UNLIMITED else 1 << 62))
+    return segments, list(places.values())

@@ -11,15 +11,18 @@ their source, which libhdf5 also reads as fill.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from h5py import h5d, h5s
 
+from lazyzarr.access.url import shown
 from lazyzarr.errors import SourceMissing, UnsupportedFeature
 from lazyzarr.formats.hdf5_file import File, opened
 from lazyzarr.formats.hdf5_links import MAX_HOPS, resolve
 from lazyzarr.formats.hdf5_model import Hdf5Mapping
+from lazyzarr.formats.hdf5_places import Place
 from lazyzarr.formats.hdf5_selection import MAX_PIECES, Axis, axes_of, pairs
 
 Extents = dict[tuple[str, str], tuple[int, ...] | None]
@@ -76,7 +79,7 @@ def virtual_source(file: File, plist: Any) -> tuple[tuple[Hdf5Mapping, ...], tup
             continue
         for source, view, axes in pairs(one.source, one.view):
             found.append(Hdf5Mapping(one.url, one.dataset, tuple(source), tuple(view), axes))
-    missing = dict.fromkeys(f"{url}#{dataset}" for (url, dataset), extent in extents.items() if extent is None)
+    missing = dict.fromkeys(f"{shown(url)}#{dataset}" for (url, dataset), extent in extents.items() if extent is None)
     return tuple(found), tuple(missing)
 
 
@@ -99,7 +102,7 @@ def _mappings(file: File, plist: Any, extents: Extents) -> list[_Mapping]:
         source = _selected(space, extent)
         if growing is not None:
             source, view = _grown(source, view, extent)
-        _inside(source, extent, f"{dataset} of {url}")
+        _inside(source, extent, f"{dataset} of {shown(url)}")
         found.append(_Mapping(url, dataset, source, view))
     return found
 
@@ -168,37 +171,36 @@ def _numbered(
         box = [*view]
         box[growing] = Axis(part.start + block * part.stride, 1, 1, part.block)
         source = _selected(space, extent)
-        _inside(source, extent, f"{name} of {url}")
+        _inside(source, extent, f"{name} of {shown(url)}")
         found.append(_Mapping(url, name, source, box))
     return found
 
 
 def _source(file: File, filename: str, dataset: str, extents: Extents) -> tuple[str, str, tuple[int, ...] | None]:
     """URL, dataset path and current extent of a source."""
-    path, url = (file.path, file.url) if filename == "." else file.beside(filename)
-    step = (url, dataset)
+    place = file.place if filename == "." else file.beside(filename)
+    step = (place.url, dataset)
     if step not in extents:
-        extents[step] = _extent(file, path, url, dataset)
-    return url, dataset, extents[step]
+        extents[step] = _extent(file, place, dataset)
+    return place.url, dataset, extents[step]
 
 
-def _extent(file: File, path: str, url: str, dataset: str) -> tuple[int, ...] | None:
-    if not os.path.exists(path):
-        return None
-    step = (url, dataset)
+def _extent(file: File, place: Place, dataset: str) -> tuple[int, ...] | None:
+    step = (place.url, dataset)
     if step in file.trail or len(file.trail) >= MAX_HOPS:
         raise UnsupportedFeature(
-            f"the virtual dataset leads back to {dataset} of {url}; a cycle has no cells; write the mapping anew",
+            f"the virtual dataset leads back to {dataset} of {shown(place.url)}; a cycle has no cells; write the mapping anew",
             reason="source-unsupported",
         )
-    with opened(path, url, file.packing, file.allow, trail=(*file.trail, step)) as other:
+    with ExitStack() as stack:
         try:
+            other = stack.enter_context(opened(place, file.packing, file.allow, trail=(*file.trail, step)))
             obj = resolve(other, dataset)
         except SourceMissing:
             return None
         if not isinstance(obj, h5d.DatasetID):
             raise UnsupportedFeature(
-                f"the virtual dataset maps {dataset} of {url}, which is no dataset of that file; name the dataset itself",
+                f"the virtual dataset maps {dataset} of {shown(place.url)}, which is no dataset of that file; name the dataset itself",
                 reason="source-unsupported",
             )
         plist = obj.get_create_plist()

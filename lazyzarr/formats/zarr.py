@@ -13,15 +13,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 
 from lazyzarr.errors import SaveUnsupported, SourceProtocolError, UnsupportedFeature, ViewSchemaError
 from lazyzarr.formats.zarr_fill import fill_v3
 from lazyzarr.formats.zarr_v2 import V2Array, read_v2
+from lazyzarr.ir.array_metadata import array_metadata, to_text
 from lazyzarr.ir.chunk_keys import chunk_keys, separator
-from lazyzarr.ir.data_type import DataType, from_json, from_numpy, msgspec_form, to_numpy
+from lazyzarr.ir.data_type import DataType, from_json, from_numpy, to_numpy
 from lazyzarr.ir.layout import DEFAULT_KEYS, Layout, NamedConfig
 
 Document = bytes | str | Mapping[str, Any]
@@ -294,20 +294,7 @@ def write_array_metadata(
                 f"write: codec {codec.name!r} works on cells; Zarr v3 has it in front of 'bytes' only"
             )
         behind = behind or codec.name == "bytes"
-    document: dict[str, Any] = {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": list(shape),
-        "data_type": msgspec_form(layout.data_type),
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(layout.chunk_shape)}},
-        "chunk_key_encoding": {"name": layout.chunk_keys.name, "configuration": layout.chunk_keys.configuration},
-        "fill_value": layout.fill_value,
-        "codecs": [{"name": one.name, "configuration": one.configuration} for one in layout.codecs],
-        "attributes": dict(attributes or {}),
-    }
-    if dimension_names is not None:
-        document["dimension_names"] = list(dimension_names)
-    return msgspec.json.format(msgspec.json.encode(document), indent=2)
+    return to_text(array_metadata(shape, layout, dimension_names, attributes))
 
 
 _ARRAY_FILTERS = ("delta", "fixedscaleoffset", "quantize", "astype", "bitround", "packbits")

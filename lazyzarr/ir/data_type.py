@@ -24,6 +24,8 @@ _PLAIN = (
 _TIMES = {"numpy.datetime64": "M8", "numpy.timedelta64": "m8"}
 _STRINGS = ("string", "variable_length_bytes", "bytes")
 MAX_ITEM_BYTES = 1 << 24
+_NAMED: dict[str, np.dtype] = {name: np.dtype(name) for name in _PLAIN}
+"""What most calls ask for: types without a configuration."""
 
 
 def to_numpy(data_type: DataType) -> np.dtype:
@@ -39,6 +41,8 @@ def to_numpy(data_type: DataType) -> np.dtype:
     >>> to_numpy("float32"), to_numpy(NamedConfig("numpy.datetime64", {"unit": "s", "scale_factor": 1}))
     (dtype('float32'), dtype('<M8[s]'))
     """
+    if type(data_type) is str and (known := _NAMED.get(data_type)) is not None:
+        return known
     name = data_type if isinstance(data_type, str) else data_type.name
     conf: Mapping[str, object] = {} if isinstance(data_type, str) else data_type.configuration
     if name in _PLAIN and not conf:

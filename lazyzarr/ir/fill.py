@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from typing import Any
 
 import numpy as np
@@ -119,8 +120,8 @@ def _scalar(value: Json, dtype: np.dtype) -> Any:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError
-        info = np.iinfo(dtype)
-        if not info.min <= value <= info.max:
+        bits = 8 * dtype.itemsize - (kind == "i")
+        if not (-(1 << bits) if kind == "i" else 0) <= value < 1 << bits:
             raise OverflowError
         return dtype.type(value)
     if kind == "f":
@@ -163,6 +164,11 @@ def _float(value: Json, dtype: np.dtype) -> Any:
         return np.frombuffer(bytes.fromhex(value[2:])[::-1], dtype.newbyteorder("<"))[0].astype(dtype)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError
+    if dtype.itemsize == 8:
+        number = float(value)
+        if math.isinf(number):
+            raise OverflowError
+        return np.float64(number)
     with np.errstate(over="ignore"):
         out = dtype.type(value)
     if np.isinf(out):

@@ -198,7 +198,7 @@ class GraphBuilder:
         return fresh.build(position[root])
 
     def _adopt_array(self, array: StoredArray, origin: Graph) -> int:
-        self._adopt_tables((array.refs, array.values, array.origins), origin)
+        self._adopt_tables((array.refs, array.values, array.inline, array.origins), origin)
         layout = self.layout(origin.layouts[array.layout])
         variants = tuple(self.layout(origin.layouts[k]) for k in array.variants)
         if layout != array.layout or variants != array.variants:

@@ -64,7 +64,7 @@ def text_of(value: Struct) -> bytes:
     return msgspec.json.encode((value.__struct_config__.tag, msgspec.structs.astuple(value)), order="deterministic")
 
 
-class Stamp(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Stamp(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """What identified an object when it was parsed; compared with every response.
 
     For an array kept as one object per chunk the stamp is that of its metadata document.
@@ -82,18 +82,19 @@ class Stamp(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True)
     """``sha256:<hex>`` of the content; kept for metadata documents only."""
 
 
-class Place(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Place(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A further object that holds chunks of an array (HDF5 external storage)."""
 
     location: str
     stamp: Stamp | None = None
 
 
-class StoredArray(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class StoredArray(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """One stored array: a shape, a layout and where its chunks are.
 
     Chunks are in one of three places: below ``location`` under chunk keys (neither ``refs`` nor ``values``),
-    at the byte ranges of the table ``refs``, or as the cells of the table ``values`` (an in-memory array).
+    at the byte ranges of the table ``refs`` (some of them perhaps beside the graph, in the table ``inline``), or as
+    the cells of the table ``values`` (an in-memory array).
     """
 
     layout: int
@@ -113,6 +114,8 @@ class StoredArray(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
     """Positions in `Graph.layouts` that values 1, 2, ... of the column ``layout`` of ``refs`` choose; 0 is ``layout``."""
     places: tuple[Place, ...] = ()
     """Objects that values 1, 2, ... of the column ``place`` of ``refs`` choose; 0 is ``location``."""
+    inline: str | None = None
+    """Name of a table whose only column ``bytes`` holds the stored bytes of chunks of state 3, one after the other."""
     origins: str | None = None
     """Name of a table of the files and arrays that chunks come from; the column ``origin`` of ``refs`` says which for
     each chunk. Then the array has no location of its own."""

@@ -8,6 +8,7 @@ Refuses sugar: negative indices, ellipses, pads and rolls are resolved before a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from lazyzarr.ir.layout import Json, NamedConfig
 OverlapRule = Literal["error", "first", "last"]
 
 
-class _Node(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, tag_field="op"):
+class _Node(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True, tag_field="op"):
     pass
 
 
@@ -145,18 +146,30 @@ NODE_KINDS: tuple[type[_Node], ...] = (
 )
 
 
-# tuples of classes: a union would be built anew at each call of a function that every pass calls for every node
-_JOINS = (Concat, Stack, Overlay)
-_LEAVES = (Source, Fill, Tiles)
+# sets of classes, asked for by the exact class: every pass asks this of every node
+_JOINS = frozenset((Concat, Stack, Overlay))
+_LEAVES = frozenset((Source, Fill, Tiles))
 
 
 def inputs_of(node: Node) -> tuple[int, ...]:
     """Positions of the inputs of a node; empty for leaves."""
-    if isinstance(node, _JOINS):
-        return node.inputs
-    if isinstance(node, _LEAVES):
+    kind = type(node)
+    if kind in _JOINS:
+        return node.inputs  # type: ignore[union-attr]
+    if kind in _LEAVES:
         return ()
-    return (node.input,)
+    return (node.input,)  # type: ignore[union-attr]
+
+
+def of_kind[T: _Node](nodes: Iterable[Node], kind: type[T]) -> Iterator[tuple[int, T]]:
+    """Nodes of one kind with their positions, found at a fraction of the cost of asking each node in a loop.
+
+    Examples
+    --------
+    >>> list(of_kind([Source(3), Transpose(0, (0,))], Transpose))
+    [(1, Transpose(input=0, axes=(0,)))]
+    """
+    return ((position, node) for position, node in enumerate(nodes) if type(node) is kind)
 
 
 def name_of(node: Node) -> str:

@@ -7,8 +7,10 @@ anything; dimension names and attributes belong to the view, not to the graph.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 from msgspec import Struct
 
 from lazyzarr.errors import LazyZarrError, ViewSchemaError
@@ -37,7 +39,7 @@ from lazyzarr.ir.nodes import (
 MAX_CELLS = 2**63 - 1
 
 
-class Schema(Struct, frozen=True):
+class Schema(Struct, frozen=True, gc=False):
     """Shape, data type and fill value of a node."""
 
     shape: tuple[int, ...]
@@ -78,6 +80,11 @@ def infer(graph: Graph) -> tuple[Schema, ...]:
 
 def infer_node(node: Node, inputs: list[Schema], graph: Graph) -> Schema:
     """Schema of one node from those of its inputs."""
+    # the two kinds of which graphs have most; a match asks for one class after the other
+    if type(node) is Index:
+        return _index(node, inputs[0])
+    if type(node) is Concat:
+        return _concat(node, inputs)
     match node:
         case Source():
             array = graph.arrays[node.array]
@@ -166,14 +173,31 @@ def _overlay(node: Overlay, inputs: list[Schema]) -> Schema:
     steps = node.steps or ((1,) * rank,) * len(inputs)
     if len(node.origins) != len(inputs) or len(steps) != len(inputs):
         raise _bad("overlay has another number of origins or steps than inputs")
-    for number, (input, origin, step) in enumerate(zip(inputs, node.origins, steps, strict=True)):
-        if not len(input.shape) == len(origin) == len(step) == rank:
-            raise _bad(f"input {number} of the overlay has another rank than the view")
-        for n, o, s, length in zip(input.shape, origin, step, node.shape, strict=True):
-            if s < 1 or o < 0 or (n and o + s * (n - 1) >= length):
-                raise _bad(f"input {number} of the overlay reaches outside the view")
+    if not _all_inside([input.shape for input in inputs], node.origins, steps, node.shape):
+        for number, (input, origin, step) in enumerate(zip(inputs, node.origins, steps, strict=True)):
+            if not len(input.shape) == len(origin) == len(step) == rank:
+                raise _bad(f"input {number} of the overlay has another rank than the view")
+            for n, o, s, length in zip(input.shape, origin, step, node.shape, strict=True):
+                if s < 1 or o < 0 or (n and o + s * (n - 1) >= length):
+                    raise _bad(f"input {number} of the overlay reaches outside the view")
     fill.from_json(node.fill_value, inputs[0].data_type)
     return Schema(node.shape, inputs[0].data_type, node.fill_value)
+
+
+def _all_inside(
+    counts: Sequence[tuple[int, ...]],
+    origins: Sequence[tuple[int, ...]],
+    steps: Sequence[tuple[int, ...]],
+    shape: tuple[int, ...],
+) -> bool:
+    """Whether all combs are sound and inside a shape; False where whole columns cannot tell."""
+    try:
+        n, o, s = (np.array(rows, np.int64).reshape(len(rows), len(shape)) for rows in (counts, origins, steps))
+        last = np.array(shape, np.int64) - 1
+    except (ValueError, OverflowError):
+        return False
+    # by division, since a product of two int64 may wrap
+    return bool(((s >= 1) & (o >= 0) & ((n == 0) | ((o <= last) & (n - 1 <= (last - o) // np.maximum(s, 1))))).all())
 
 
 def _same_type(inputs: list[Schema]) -> None:

@@ -72,6 +72,11 @@ class Table:
         """Length of the columns; the bytes of a text column, which has its own ``_end``, are not rows."""
         return next(c for name, c in self.columns.items() if f"{name}_end" not in self.columns).shape[0]
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether no column has to be loaded from where it is stored."""
+        return all(isinstance(column, np.ndarray) for column in self.columns.values())
+
     def __getitem__(self, column: str) -> Column:
         return self.columns[column]
 

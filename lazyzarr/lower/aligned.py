@@ -37,12 +37,19 @@ class Origin(Struct, frozen=True):
     location: str
     """Of the object, or of the array that `chunk_keys` are below."""
     stamp: Stamp | None = None
-    """What the object was when it was referenced; objects below an array have none."""
+    """What the object was when it was referenced; of an array, what its metadata document was."""
     grant: str = ""
     """Which access grant of the reader the location is looked up in."""
     keys: NamedConfig | None = None
     grid: tuple[int, ...] = ()
     """Chunks of the array along each axis."""
+    metadata: str = ""
+    """Key of the metadata document of the array."""
+
+    @property
+    def document(self) -> str:
+        """Location of the metadata document of the array: while it is there, an absent chunk is fill."""
+        return f"{self.location}/{self.metadata}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +68,17 @@ class Cells:
             whole[tuple(slice(n) for n in cells.shape)] = cells
             cells = whole
         return compile_chain(self.layout).encode(cells)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bytes:
+    """A chunk in memory, as it is stored."""
+
+    data: bytes
+
+    def encode(self) -> bytes:
+        """The stored bytes."""
+        return self.data
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +108,7 @@ class AlignedManifest:
     number: np.ndarray
     """int64 (n,): number of the chunk in the array of its origin, for arrays with one object per chunk."""
     origins: tuple[Origin, ...]
-    memory: tuple[Cells, ...] = ()
+    memory: tuple[Cells | Bytes, ...] = ()
     dims: tuple[str | None, ...] | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     reader: Any = None
@@ -199,8 +217,8 @@ class AlignedManifest:
         return list(texts), found
 
     def stamps(self, rows: slice | np.ndarray = slice(None)) -> list[Stamp | None]:
-        """What identified the objects when they were referenced, where that is known."""
-        return [None if place is None else place.stamp for place in self.places(rows)]
+        """What identified the objects when they were referenced, where that is known; not of objects below an array."""
+        return [None if place is None or place.keys is not None else place.stamp for place in self.places(rows)]
 
     def grants(self, rows: slice | np.ndarray = slice(None)) -> list[str]:
         """Access grants of `reader` that the locations are looked up in."""

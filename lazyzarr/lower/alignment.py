@@ -19,18 +19,17 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lazyzarr.errors import NotFlat, ViewLimitError
+from lazyzarr.errors import NotFlat
 from lazyzarr.ir.data_type import to_numpy
-from lazyzarr.ir.layout import Json, NamedConfig
-from lazyzarr.lower.aligned import MISSING, AlignedManifest
-from lazyzarr.lower.chunk_facts import Facts, References
+from lazyzarr.ir.layout import Json
+from lazyzarr.lower.aligned import AlignedManifest
+from lazyzarr.lower.chunk_facts import Facts
 from lazyzarr.lower.fragments import blocks
-from lazyzarr.lower.grids import repeated_cells
-from lazyzarr.lower.lifting import Form, common_order, lifted, spelled, stored_type
+from lazyzarr.lower.lifting import Form, common_order, lifted, spelled
 from lazyzarr.lower.lowering import Lowered
-from lazyzarr.lower.placements import ranges
 from lazyzarr.lower.problems import Problem, layouts_problem, many
 from lazyzarr.lower.runs import as_runs
+from lazyzarr.lower.scattering import scattered
 
 MAX_CHUNKS = 400_000_000
 """Chunks of a manifest, 29 bytes each in memory."""
@@ -45,8 +44,8 @@ class Judgement:
 
     problems: tuple[Problem, ...]
     """By class; empty for L0."""
-    read_shape: tuple[int, ...]
-    """Of the regular grid on which each stored chunk is read once; without meaning where there are problems."""
+    read_shape: tuple[int, ...] | None
+    """Of the regular grid on which each stored chunk is read once, whatever else is in the way; None: there is none."""
     facts: Facts
     lengths: tuple[int | tuple[int, ...] | None, ...]
     form: Form
@@ -86,7 +85,18 @@ def align(
     found = judge(lowered)
     if found.level > ("L1" if rectilinear else "L0"):
         raise not_flat(lowered.schema.shape, found.problems)
-    return _scattered(found, dims, dict(attrs or {}), reader)
+    lengths = tuple(length for length in found.lengths if length is not None)
+    assert found.order is not None
+    assert len(lengths) == found.facts.rank
+    return scattered(
+        found.facts,
+        lengths,
+        spelled(found.form, found.order),
+        found.fill_value,
+        dims=None if dims is None else tuple(dims),
+        attrs=dict(attrs or {}),
+        reader=reader,
+    )
 
 
 def not_flat(shape: Sequence[int], problems: Sequence[Problem]) -> NotFlat:
@@ -114,7 +124,7 @@ def judge(lowered: Lowered) -> Judgement:
     problems.extend(of_fill)
     return Judgement(
         problems=tuple(sorted(problems, key=lambda p: p.level)),
-        read_shape=tuple(axis.read_length for axis in facts.axes),
+        read_shape=_read_shape(facts),
         facts=facts,
         lengths=lengths,
         form=form,
@@ -123,11 +133,17 @@ def judge(lowered: Lowered) -> Judgement:
     )
 
 
+def _read_shape(facts: Facts) -> tuple[int, ...] | None:
+    lengths = [axis.read_length for axis in facts.axes]
+    known = tuple(length for length in lengths if length is not None)
+    return known if len(known) == len(lengths) else None
+
+
 def _form(facts: Facts) -> tuple[Form, tuple[int, ...] | None, list[Problem]]:
     """The one form of all chains, the order of axes that is right for all of them, and what speaks against it."""
     rank = facts.rank
     if not facts.forms:
-        return *_default(facts), []
+        return *default_form(facts), []
     problems: list[Problem] = []
     keys = [key for key, _ in facts.form_counts.most_common()]
     form = facts.forms[keys[0]]
@@ -152,7 +168,7 @@ def _form(facts: Facts) -> tuple[Form, tuple[int, ...] | None, list[Problem]]:
     return form, order, problems
 
 
-def _default(facts: Facts) -> tuple[Form, tuple[int, ...]]:
+def default_form(facts: Facts) -> tuple[Form, tuple[int, ...]]:
     """The chain of an array without a stored chunk: that of the chunks that could be stored, or the plainest."""
     rank = facts.rank
     if facts.absent:
@@ -205,85 +221,3 @@ def _fill(facts: Facts) -> tuple[Json, list[Problem]]:
         len(shown) - 1,
     )
     return shown[0], [problem]
-
-
-def _scattered(
-    found: Judgement, dims: Sequence[str | None] | None, attrs: Mapping[str, Any], reader: Any
-) -> AlignedManifest:
-    facts, schema = found.facts, found.facts.lowered.schema
-    lengths = tuple(length for length in found.lengths if length is not None)
-    assert found.order is not None
-    assert len(lengths) == facts.rank
-    grid = tuple(
-        -(-n // length) if isinstance(length, int) else len(length)
-        for n, length in zip(schema.shape, lengths, strict=True)
-    )
-    n = math.prod(grid)
-    if n > MAX_CHUNKS:
-        raise ViewLimitError("chunks", n, MAX_CHUNKS, remedy="take a smaller part of the view")
-    state = np.full(n, MISSING, np.int8)
-    offset, length, number = (np.zeros(n, np.int64) for _ in range(3))
-    origin = np.full(n, -1, np.int32)
-    edges = [None if isinstance(one, int) else np.cumsum([0, *one], dtype=np.int64) for one in lengths]
-    while facts.references:
-        part = facts.references.pop()
-        at, rows = _positions(part, lengths, edges, grid)
-        for column, name in ((state, "state"), (offset, "offset"), (length, "length"), (origin, "origin")):
-            column[at] = getattr(part, name)[rows]
-        number[at] = part.number[rows]
-    codecs = spelled(found.form, found.order)
-    return AlignedManifest(
-        shape=schema.shape,
-        data_type=schema.data_type,
-        fill_value=found.fill_value,
-        chunk_lengths=lengths,
-        codecs=codecs,
-        state=state,
-        offset=offset,
-        length=length,
-        origin=origin,
-        number=number,
-        origins=tuple(facts.places),
-        memory=tuple(facts.memory),
-        dims=None if dims is None else tuple(dims),
-        attrs=attrs,
-        reader=reader,
-        fill_candidates=_stored_fills(facts.lowered, found.form.decodes),
-    )
-
-
-def _positions(
-    part: References,
-    lengths: Sequence[int | tuple[int, ...]],
-    edges: Sequence[np.ndarray | None],
-    grid: Sequence[int],
-) -> tuple[np.ndarray, slice | np.ndarray]:
-    """Numbers in the grid that the references of a block go to, and the reference for each."""
-    rows: slice | np.ndarray = slice(None)
-    at = np.zeros(len(part.first), np.int64)
-    for axis, chunks in enumerate(grid):
-        first = part.first[rows, axis]
-        if part.repeats is not None and part.gap is not None:
-            repeats, gap = part.repeats[rows, axis], part.gap[rows, axis]
-            if (repeats > 1).any():
-                row, _ = ranges(np.zeros_like(repeats), repeats)
-                first = repeated_cells(np.stack([first, repeats, gap], axis=1))
-                at = at[row]
-                rows = row if isinstance(rows, slice) else rows[row]
-        inside, length = edges[axis], lengths[axis]
-        if inside is None:
-            assert isinstance(length, int)
-            position = first // length
-        else:
-            position = np.searchsorted(inside, first, side="right") - 1
-        at = at * chunks + position
-    return at, rows
-
-
-def _stored_fills(lowered: Lowered, decodes: tuple[NamedConfig, ...]) -> tuple[Json, ...]:
-    """Fill values of layouts below the decodes."""
-    if not decodes:
-        return ()
-    below = stored_type(lowered.schema.data_type, decodes)
-    values = [layout.fill_value for layout in lowered.layouts if layout.data_type == below]
-    return tuple({msgspec.json.encode(value): value for value in values}.values())

@@ -8,6 +8,7 @@ Owns the conditions on single fragments. Refuses to compare them with each other
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -15,15 +16,36 @@ import numpy as np
 
 from lazyzarr.ir.data_type import DataType, to_numpy
 from lazyzarr.ir.fill import from_json
-from lazyzarr.ir.layout import Json, Layout, NamedConfig, Stamp
-from lazyzarr.lower.aligned import INLINE, OBJECT, RANGE, Cells, Origin, in_memory
+from lazyzarr.ir.layout import Json, Layout, Stamp
+from lazyzarr.lower.aligned import INLINE, OBJECT, RANGE, Bytes, Cells, Origin, in_memory
 from lazyzarr.lower.fragments import Fragments
 from lazyzarr.lower.grids import AxisGrid
 from lazyzarr.lower.lifting import SHARDING, Form, Lifted, is_raw, lifted, long_axes, stored_axes, stored_type, text
-from lazyzarr.lower.locate import MISSING, VALUES, Chunks, locate
+from lazyzarr.lower.locate import INLINE as HELD_BYTES
+from lazyzarr.lower.locate import MISSING, NOWHERE, VALUES, Chunks, locate
 from lazyzarr.lower.lowering import Lowered
 from lazyzarr.lower.placements import UNFED
 from lazyzarr.lower.problems import COMBED, CROPPED, HELD, REVERSED, STRIDED, Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """Fragments as boxes of the view, and what an array would have to be to have them as chunks."""
+
+    stop: np.ndarray
+    """int64 (k, r): end of the box, whatever its step [cells of the view]."""
+    extent: np.ndarray
+    """int64 (k, r) [cells]: of the stored chunk."""
+    fits: np.ndarray
+    """bool (k,): the fragment is its whole chunk, so that some grid has it."""
+    form: np.ndarray
+    """int64 (k,): position in the forms; -1: the chain has none in these axes."""
+    order: np.ndarray
+    """int64 (k,): position in the orders of axes."""
+    fill: np.ndarray
+    """int64 (k,): position in the fill values, of chunks that may show theirs; else -1."""
+    nbytes: np.ndarray
+    """int64 (k,): stored length, or the decoded one where that is not known [bytes]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +53,7 @@ class References:
     """One reference for each fragment of a block, and where it goes."""
 
     first: np.ndarray
-    """int64 (k, r) [cells of the view]."""
+    """(k, r) [cells of the view], in the smallest type: these columns are kept for all blocks."""
     repeats: np.ndarray | None
     gap: np.ndarray | None
     """int64 (k, r): number and distance of the cells over which the chunk is repeated; None: it never is."""
@@ -41,13 +63,24 @@ class References:
     origin: np.ndarray
     number: np.ndarray
     """As in `AlignedManifest`."""
+    boxes: Boxes | None = None
+    """Where each lies and what it needs, where the facts are kept for a choice between fragments."""
 
 
 class Facts:
-    """Everything that decides whether fragments are a plain array, and what that array is."""
+    """Everything that decides whether fragments are a plain array, and what that array is.
 
-    def __init__(self, lowered: Lowered) -> None:
+    Parameters
+    ----------
+    keep
+        Keep the boxes of fragments, for `lazyzarr.lower.choosing`.
+    """
+
+    def __init__(self, lowered: Lowered, *, keep: bool = False) -> None:
         self.lowered = lowered
+        self.keep = keep
+        self.holes: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        """Begins and ends (k, r) of fragments that are stored nowhere, and the positions of their fill values."""
         self.shape = lowered.schema.shape
         self.rank = len(self.shape)
         self.axes = [AxisGrid(axis, n) for axis, n in enumerate(self.shape)]
@@ -66,7 +99,7 @@ class Facts:
         self.references: list[References] = []
         self.origins: dict[object, int] = {}
         self.places: list[Origin] = []
-        self.memory: list[Cells] = []
+        self.memory: list[Cells | Bytes] = []
         self._lifted: dict[tuple[Layout, tuple[int, ...]], Lifted] = {}
 
     def add(self, found: Fragments) -> None:
@@ -81,6 +114,8 @@ class Facts:
                 self.shows(chunks.layouts[number].fill_value)
             if not self.absent:
                 self.absent.append(found)
+            if self.keep:
+                self._keep_holes(found.rows(np.flatnonzero(absent)), chunks, chunk[absent])
             kept = np.flatnonzero(~absent)
             found, chunk, lengths = found.rows(kept), chunk[kept], lengths[kept]
         if len(found):
@@ -96,13 +131,18 @@ class Facts:
         fed = np.zeros((len(found), self.rank), bool)
         along = np.ones((len(found), self.rank), np.int64)
         for axis in range(found.axis.shape[1]):
-            rows = np.flatnonzero(found.axis[:, axis] != UNFED)
-            to = found.axis[rows, axis]
-            fed[rows, to] = True
-            along[rows, to] = extent[rows, axis]
+            to = found.axis[:, axis]
+            if to[0] != UNFED and (to == to[0]).all():
+                fed[:, to[0]] = True
+                along[:, to[0]] = extent[:, axis]
+                continue
+            rows = np.flatnonzero(to != UNFED)
+            fed[rows, to[rows]] = True
+            along[rows, to[rows]] = extent[rows, axis]
         combed = fed & (found.into_step > 1) & (found.into_count > 1)
-        self._windows(found, whole, combed, lengths)
-        self._forms(found, chunks, chunk, along)
+        if combed.any() or not whole.all():
+            self._windows(found, whole, combed, lengths)
+        kinds = self._forms(found, chunks, chunk, along)
         for axis, grid in enumerate(self.axes):
             columns = (found.into_first[:, axis], found.into_count[:, axis], along[:, axis], ~fed[:, axis])
             grid.add(*columns, found.into_step[:, axis])
@@ -110,32 +150,67 @@ class Facts:
         again = bool((repeats > 1).any())
         self.references.append(
             References(
-                first=found.into_first,
+                first=found.into_first.astype(np.min_scalar_type(max(self.shape, default=0))),
                 repeats=repeats if again else None,
                 gap=found.into_step if again else None,
+                boxes=self._boxes(found, chunks, chunk, along, whole & ~combed.any(axis=1), kinds)
+                if self.keep
+                else None,
                 **self._references(found, chunks, chunk, shift, nbytes, extent),
             )
         )
+
+    def _boxes(
+        self,
+        found: Fragments,
+        chunks: Chunks,
+        chunk: np.ndarray,
+        along: np.ndarray,
+        fits: np.ndarray,
+        kinds: tuple[np.ndarray, np.ndarray],
+    ) -> Boxes:
+        layout, state = chunks.layout[chunk], chunks.state[chunk]
+        fill = np.full(len(found), -1, np.int64)
+        size = chunks.length[chunk].copy()
+        for number in np.unique(layout).tolist():
+            one = chunks.layouts[number]
+            mine = layout == number
+            shown = mine if _has_shards(one) else mine & (state == OBJECT)
+            if shown.any():
+                fill[shown] = self._fill_number(one.fill_value)
+            size[mine & (size < 0)] = math.prod(one.chunk_shape) * to_numpy(one.data_type).itemsize
+        size[state == VALUES] = 0
+        stop = found.into_first + found.into_step * (found.into_count - 1) + 1
+        return Boxes(stop, along, fits, *kinds, fill, size)
+
+    def _keep_holes(self, found: Fragments, chunks: Chunks, chunk: np.ndarray) -> None:
+        layout = chunks.layout[chunk]
+        fill = np.zeros(len(found), np.int64)
+        for number in np.unique(layout).tolist():
+            fill[layout == number] = self._fill_number(chunks.layouts[number].fill_value)
+        stop = found.into_first + found.into_step * (found.into_count - 1) + 1
+        self.holes.append((found.into_first, stop, fill))
+
+    def _fill_number(self, value: Json) -> int:
+        return list(self.fills).index(bits(value, self.lowered.schema.data_type))
 
     def _extents(
         self, found: Fragments, chunks: Chunks, chunk: np.ndarray, lengths: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Extent (m, q) [cells] of the stored chunk of each fragment after cutting; bytes cut off in front and bytes
         kept (-1: all), int64 (m,); and whether the fragment is that whole chunk (m,)."""
-        fed = found.axis != UNFED
-        at_end = np.zeros(fed.shape, bool)
-        if self.rank:
-            to = np.where(fed, found.axis, 0).astype(np.int64)
-            first, step, count = (
-                np.take_along_axis(getattr(found, f"into_{name}"), to, axis=1) for name in ("first", "step", "count")
-            )
-            at_end = fed & (first + step * (count - 1) + 1 == np.array(self.shape, np.int64)[to])
         run = (found.step == 1) | (found.count == 1)
+        begins = run & (found.start == 0)
+        fine = begins & (found.count == lengths)
         # the grid may overhang the far end of the view: a ragged last chunk is still whole there
-        fine = run & (found.start == 0) & ((found.count == lengths) | (at_end & (found.count < lengths)))
+        ragged = begins & (found.count < lengths) & (found.axis != UNFED)
+        if ragged.any():
+            fine |= ragged & self._at_end(found)
         extent = np.where(fine, lengths, found.count)
-        whole = fine.all(axis=1)
+        whole = _all(fine)
         shift, nbytes = np.zeros(len(found), np.int64), np.full(len(found), -1, np.int64)
+        if whole.all():
+            return extent, shift, nbytes, whole
         state = chunks.state[chunk]
         cut = ~whole
         whole = whole | (state == VALUES)
@@ -163,6 +238,16 @@ class Facts:
             whole[rows] = True
         return extent, shift, nbytes, whole
 
+    def _at_end(self, found: Fragments) -> np.ndarray:
+        """bool (m, q): the axis of the view that runs along this one ends with the fragment."""
+        if not self.rank:
+            return np.zeros(found.axis.shape, bool)
+        to = np.where(found.axis != UNFED, found.axis, 0).astype(np.int64)
+        first, step, count = (
+            np.take_along_axis(getattr(found, f"into_{name}"), to, axis=1) for name in ("first", "step", "count")
+        )
+        return first + step * (count - 1) + 1 == np.array(self.shape, np.int64)[to]
+
     def _windows(self, found: Fragments, whole: np.ndarray, combed: np.ndarray, lengths: np.ndarray) -> None:
         part = ~whole[:, None]
         fed = found.axis != UNFED
@@ -183,15 +268,18 @@ class Facts:
             named |= rows
             self.tally.add(kind, rows, found, lengths)
 
-    def _forms(self, found: Fragments, chunks: Chunks, chunk: np.ndarray, along: np.ndarray) -> None:
-        """The form of each fragment's chain, and the order of axes it needs."""
+    def _forms(
+        self, found: Fragments, chunks: Chunks, chunk: np.ndarray, along: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Number of the form of each fragment's chain (-1: none), and of the order of axes it needs."""
         q = found.axis.shape[1]
         code = chunks.layout[chunk]
         for axis in range(q):
             code = code * (self.rank + 1) + (found.axis[:, axis] + 1)
         for axis in range(self.rank):
             code = code * 2 + (along[:, axis] > 1)
-        _, rows, counts = np.unique(code, return_index=True, return_counts=True)
+        _, rows, which, counts = np.unique(code, return_index=True, return_inverse=True, return_counts=True)
+        kinds: list[tuple[int, int]] = []
         for row, count in zip(rows.tolist(), counts.tolist(), strict=True):
             layout = chunks.layouts[int(chunks.layout[chunk[row]])]
             axes = tuple(found.axis[row, : len(layout.chunk_shape)].tolist())
@@ -202,15 +290,20 @@ class Facts:
             self.forms.setdefault(key, one.form)
             self.form_counts[key] += count
             self.form_names.setdefault(key, " + ".join(codec.name for codec in layout.codecs))
-            self.orders[long_axes(one.order, along[row].tolist())] += count
+            order = long_axes(one.order, along[row].tolist())
+            self.orders[order] += count
             if one.refusal:
                 self.refusals[one.refusal] += count
+            kinds.append((-1 if one.refusal else list(self.forms).index(key), list(self.orders).index(order)))
         state = chunks.state[chunk]
         for number in np.unique(chunks.layout[chunk]).tolist():
             layout = chunks.layouts[number]
             mine = chunks.layout[chunk] == number
-            if bool((mine & (state == OBJECT)).any()) or any(codec.name == SHARDING for codec in layout.codecs):
+            may_be_absent = mine & (state == OBJECT) & (chunks.place[chunk] == NOWHERE)
+            if _has_shards(layout) or bool(may_be_absent.any()):
                 self.shows(layout.fill_value)
+        form, order = np.array(kinds, np.int64).T
+        return form[which], order[which]
 
     def _references(
         self,
@@ -225,28 +318,34 @@ class Facts:
         origin = np.full(len(found), -1, np.int64)
         offset, length = chunks.offset[chunk] + shift, np.where(nbytes >= 0, nbytes, chunks.length[chunk])
         array, place = chunks.array[chunk], chunks.place[chunk]
-        ranges = np.flatnonzero(state == RANGE)
+        ranges = np.flatnonzero(place != NOWHERE)
         pairs, which = _pairs(array[ranges], place[ranges])
         named = [
             self._origin(chunks.places[p].location, chunks.places[p].stamp, chunks.arrays[a].grant)
             for a, p in pairs.tolist()
         ]
         origin[ranges] = np.array(named, np.int64)[which]
-        objects = np.flatnonzero(state == OBJECT)
+        objects = np.flatnonzero((state == OBJECT) & (place == NOWHERE))
         pairs, which = _pairs(array[objects], chunks.layout[chunk[objects]])
         named = []
         for a, k in pairs.tolist():
             stored, layout = chunks.arrays[a], chunks.layouts[k]
             # an array of a table of origins may have fewer axes than what it is seen as
             grid = tuple(-(-n // c) for n, c in zip(stored.shape, layout.chunk_shape, strict=False))
-            named.append(self._origin(stored.location or "", None, stored.grant, layout.chunk_keys, grid))
+            named.append(self._origin(stored.location or "", stored.stamp, stored.grant, layout, grid))
         origin[objects] = np.array(named, np.int64)[which]
         for row in np.flatnonzero(state == VALUES).tolist():  # arrays in memory are few, and one chunk each
             state[row] = INLINE
             origin[row] = len(self.memory)
             self.memory.append(self._cells(found, chunks, chunk, row, extent))
             length[row] = -1
+        for row in np.flatnonzero(state == HELD_BYTES).tolist():
+            state[row] = INLINE
+            origin[row] = len(self.memory)
+            self.memory.append(Bytes(bytes(chunks.inline(int(chunk[row])))))
+            offset[row], length[row] = 0, -1
         number = chunks.linear[chunk]
+        number = number.astype(np.min_scalar_type(int(number.max(initial=0))))
         return {"state": state, "origin": origin.astype(np.int32), "offset": offset, "length": length, "number": number}
 
     def _origin(
@@ -254,13 +353,15 @@ class Facts:
         location: str,
         stamp: Stamp | None,
         grant: str,
-        keys: NamedConfig | None = None,
+        below: Layout | None = None,
         grid: tuple[int, ...] = (),
     ) -> int:
-        key = (location, stamp, grant, grid if keys is None else (keys.name, str(keys.configuration), grid))
+        """The number of an object, or of an array whose chunks are objects as a layout names them."""
+        keys, metadata = (None, "") if below is None else (below.chunk_keys, below.metadata)
+        key = (location, stamp, grant, None if keys is None else (keys.name, str(keys.configuration), grid, metadata))
         known = self.origins.setdefault(key, len(self.places))
         if known == len(self.places):
-            self.places.append(Origin(location, stamp, grant, keys, grid))
+            self.places.append(Origin(location, stamp, grant, keys, grid, metadata))
         return known
 
     def _cells(self, found: Fragments, chunks: Chunks, chunk: np.ndarray, row: int, extent: np.ndarray) -> Cells:
@@ -286,11 +387,23 @@ def bits(value: Json, data_type: DataType) -> object:
     return scalar if dtype.kind in "TO" else np.asarray(scalar, dtype).tobytes()
 
 
+def _all(mask: np.ndarray) -> np.ndarray:
+    """bool (m,): all of a row; NumPy takes ten times as long along axes this short."""
+    found = np.ones(len(mask), bool)
+    for column in mask.T:
+        found &= column
+    return found
+
+
 def _pairs(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct pairs (k, 2), and which of them each is."""
     width = int(right.max()) + 1 if len(right) else 1
     found, which = np.unique(left * width + right, return_inverse=True)
     return np.stack([found // width, found % width], axis=1), which
+
+
+def _has_shards(layout: Layout) -> bool:
+    return any(codec.name == SHARDING for codec in layout.codecs)
 
 
 def _decodes(layout: Layout) -> int:

@@ -38,4 +38,4 @@ def flatness(lowered: Lowered) -> Flatness:
     'L0'
     """
     found = judge(lowered)
-    return Flatness(found.level, found.problems, None if found.problems else found.read_shape)
+    return Flatness(found.level, found.problems, found.read_shape)

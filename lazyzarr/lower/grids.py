@@ -26,8 +26,6 @@ class AxisGrid:
     length: int | None = None
     """The stored length of the chunks seen so far, as long as they are on one regular grid."""
     regular: bool = True
-    repeated: int = 0
-    """The most cells over which a chunk is repeated."""
     fed: bool = False
     """Whether any chunk runs along the axis."""
     triples: list[np.ndarray] = field(default_factory=list[np.ndarray])
@@ -46,8 +44,6 @@ class AxisGrid:
             return
         repeats = units & (count > 1)
         self.fed = self.fed or not bool(units.all())
-        if repeats.any():
-            self.repeated = max(self.repeated, int(count[repeats].max()))
         if self.length is None:
             self.length = int(extent[0])
         begin, cells = first, np.where(units, 1, count)
@@ -75,9 +71,20 @@ class AxisGrid:
         return int(max((part[:, 2].max() for part in self.triples if len(part)), default=self.length))
 
     @property
-    def read_length(self) -> int:
-        """Chunk length on which each stored chunk is read once: a chunk that is repeated is read for all its cells."""
-        return self.repeated if self.repeated and not self.fed else self.chunk
+    def read_length(self) -> int | None:
+        """Chunk length on which each stored chunk is read once, or None; a chunk that is repeated is read for all cells."""
+        whole = max(self.extent, 1)
+        if self.ranges and not self.fed:
+            spans = np.unique(np.concatenate(self.ranges), axis=0)
+            starts, stops = spans[:, 0], spans[:, 0] + spans[:, 2] * (spans[:, 1] - 1) + 1
+        elif self.regular:
+            return min(self.chunk, whole)
+        else:
+            boxes = np.unique(self.boxes()[:, :2], axis=0)
+            starts, stops = boxes.T
+        length = int((stops - starts).max())
+        even = (starts % length == 0).all() and ((stops - starts == length) | (stops == self.extent)).all()
+        return length if even and not (starts[1:] < stops[:-1]).any() else None
 
     def boxes(self) -> np.ndarray:
         """int64 (k, 3): begin, end and stored extent of all boxes, each once, ascending."""

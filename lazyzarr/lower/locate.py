@@ -1,30 +1,33 @@
 """Where the bytes of chunks are: fragments to chunks, each named once.
 
 1. Fragments of the same chunk are put together, so that a chunk is fetched and decoded once.
-2. Each chunk gets its state: missing, an object under a key, a byte range of an object, or cells in a table.
+2. Each chunk gets its state: missing, an object, a byte range of an object, cells in a table, or bytes in a table.
 3. Texts are spelled when they are asked for: columns hold numbers, and 10^7 chunks have no 10^7 strings.
 Refuses to fetch chunk bytes; reference tables are read for the rows asked for only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from lazyzarr.errors import ViewSchemaError
 from lazyzarr.ir.chunk_keys import chunk_keys
-from lazyzarr.ir.layout import Layout, Place, StoredArray
+from lazyzarr.ir.layout import Layout, Place, Stamp, StoredArray
+from lazyzarr.ir.tables import Table
 from lazyzarr.lower.fragments import Fragments
 from lazyzarr.lower.lowering import Lowered
 from lazyzarr.lower.resourcing import has_origins, resourced
 
-MISSING, OBJECT, RANGE, VALUES = range(4)
-"""States of a chunk."""
-STATE_NAMES = ("missing", "object", "range", "values")
+MISSING, OBJECT, RANGE, VALUES, INLINE = range(5)
+"""States of a chunk. Only an object under a chunk key may be absent; one that is referenced has to be there."""
+STATE_NAMES = ("missing", "object", "range", "values", "inline")
 NOWHERE = -1
-"""In ``place``: the chunk is no byte range."""
+"""In ``place``: the chunk is neither a byte range nor an object that is referenced."""
+_STATES = np.array([MISSING, RANGE, OBJECT, INLINE], np.int8)
+"""By the column ``state`` of a table of references."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Chunks:
     state: np.ndarray
     """int8 (n,)."""
     place: np.ndarray
-    """int32 (n,): position in ``places`` of the object that holds the range, or `NOWHERE`."""
+    """int32 (n,): position in ``places`` of the object that is or holds the chunk, or `NOWHERE`."""
     offset: np.ndarray
     length: np.ndarray
     """int64 (n,) [bytes]; -1: the whole object."""
@@ -53,10 +56,41 @@ class Chunks:
     """int64 (n + 1,): where in ``members`` those of each chunk begin."""
     layouts: tuple[Layout, ...]
     places: tuple[Place, ...]
-    """Objects that hold ranges, each once with the stamp it had when it was referenced."""
+    """Objects that are referenced, each once with the stamp it had then."""
+    tables: Mapping[str, Table]
+    """Of the graph."""
 
     def __len__(self) -> int:
         return len(self.array)
+
+    def may_be_absent(self, chunk: int) -> bool:
+        """Whether storage that has no such object means that the chunk was never written."""
+        return bool(self.state[chunk] == OBJECT and self.place[chunk] == NOWHERE)
+
+    def stamp(self, chunk: int) -> Stamp | None:
+        """What the object was when it was referenced, where that is known."""
+        place = int(self.place[chunk])
+        return None if place == NOWHERE else self.places[place].stamp
+
+    def inline(self, chunk: int) -> memoryview:
+        """The stored bytes of a chunk that is kept beside the graph.
+
+        Raises
+        ------
+        ViewSchemaError
+            The table does not have these bytes.
+        """
+        name = self.arrays[int(self.array[chunk])].inline
+        assert name is not None
+        offset, length = int(self.offset[chunk]), int(self.length[chunk])
+        held = np.asarray(self.tables[name]["bytes"][offset : offset + length])
+        if offset < 0 or len(held) != length:
+            raise ViewSchemaError(
+                f"a chunk has bytes {offset} to {offset + length} of the table {name}; the table is shorter; "
+                "make the view again",
+                reason="table-invalid",
+            )
+        return memoryview(np.ascontiguousarray(held))
 
     def url(self, chunk: int) -> str:
         """Location of the object of a chunk; empty for missing chunks and cells in tables."""
@@ -70,7 +104,7 @@ class Chunks:
         ranges = np.flatnonzero(place != NOWHERE)
         for row, number in zip(ranges.tolist(), place[ranges].tolist(), strict=True):
             found[row] = self.places[number].location
-        keyed = np.flatnonzero(self.state[at] == OBJECT)
+        keyed = np.flatnonzero((self.state[at] == OBJECT) & (place == NOWHERE))
         keyed = keyed[np.argsort(array[keyed], kind="stable")]
         if not len(keyed):
             return found
@@ -119,6 +153,7 @@ def locate(lowered: Lowered, found: Fragments) -> Chunks:
         first_member=np.r_[begins, len(members)],
         layouts=tuple(located.layouts),
         places=tuple(located.places),
+        tables=lowered.sources.graph.tables,
     )
 
 
@@ -191,7 +226,8 @@ class _Located:
         self.length[rows] = np.asarray(refs["length"][key]).astype(np.int64)
         self.state[rows] = RANGE
         if "state" in refs:
-            self.state[rows[np.asarray(refs["state"][key]) == 0]] = MISSING
+            self.state[rows] = _STATES[np.asarray(refs["state"][key])]
+            self.length[rows[self.state[rows] == OBJECT]] = -1
         if "layout" in refs:
             self._variants(arrays, rows, array, np.asarray(refs["layout"][key]))
         begins: list[int] = []
@@ -203,7 +239,7 @@ class _Located:
         choice = np.array(begins, np.int64)[array]
         if "place" in refs:
             choice = choice + np.asarray(refs["place"][key])
-        held = self.state[rows] == RANGE
+        held = (self.state[rows] == RANGE) | (self.state[rows] == OBJECT)
         self.place[rows[held]] = np.array(numbers, np.int32)[choice[held]]
 
     def _variants(self, arrays: list[StoredArray], rows: np.ndarray, array: np.ndarray, variant: np.ndarray) -> None:

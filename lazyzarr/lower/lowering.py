@@ -18,6 +18,7 @@ import numpy as np
 from lazyzarr.algebra.boxes import visible
 from lazyzarr.algebra.span import Span
 from lazyzarr.codecs.values import decode_values
+from lazyzarr.errors import ViewLimitError
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import DataType
 from lazyzarr.ir.graph import Graph
@@ -41,9 +42,12 @@ from lazyzarr.ir.nodes import (
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.lower import placements as table
 from lazyzarr.lower.needs import Box, needs
-from lazyzarr.lower.placements import Placements
+from lazyzarr.lower.placements import AFFINE, Placements
 from lazyzarr.lower.selecting import clipped, gathered, selected
 from lazyzarr.lower.sources import SourceSpace
+
+MAX_PLACEMENTS = 5_000_000
+"""Placements of one node."""
 
 
 class Constant(msgspec.Struct, frozen=True):
@@ -86,7 +90,8 @@ def lower(graph: Graph) -> Lowered:
     for position, node in enumerate(graph.nodes):
         inputs = [found[i] for i in inputs_of(node)]
         assert all(part is not None for part in inputs)
-        found.append(lowering.node(position, node, inputs))  # type: ignore[arg-type]
+        _check_count(node, inputs)  # type: ignore[arg-type]
+        found.append(lowering.asked_for(position, lowering.node(position, node, inputs)))  # type: ignore[arg-type]
         for child in inputs_of(node):
             uses[child] -= 1
             if not uses[child]:
@@ -132,16 +137,33 @@ class _Lowering:
             case Broadcast():
                 return table.widened(inputs[0], shapes[0], node.shape, node.axes)
             case Concat():
-                starts = np.cumsum([0, *(shape[node.axis] for shape in shapes)]).tolist()
-                return table.joined([table.moved(p, node.axis, s) for p, s in zip(inputs, starts, strict=False)])
+                stops = np.cumsum([shape[node.axis] for shape in shapes])
+                first, last = np.searchsorted(stops, [needed[node.axis][0], needed[node.axis][1] - 1], side="right")
+                return _side_by_side(inputs, range(first, last + 1), np.r_[0, stops], node)
             case Stack():
-                return table.joined([table.inserted(p, node.axis, k) for k, p in enumerate(inputs)])
+                return _side_by_side(inputs, range(*needed[node.axis]), np.arange(len(inputs)), node)
             case Overlay():
                 return self._overlay(position, node, inputs, shapes, needed)
             case Recode():
                 return self._recode(node, inputs[0])
             case Decode():
                 return self._decode(node, inputs[0], self.schemas[node.input].data_type)
+
+    def asked_for(self, position: int, placed: Placements) -> Placements:
+        """Only the placements that meet the box that the users of a node ask for: what is joined stays small."""
+        box = self.needed[position]
+        if box is None or len(placed) < 2 or not box:
+            return placed
+        low, high = np.array(box, np.int64).T
+        if not low.any() and (high == self.schemas[position].shape).all():
+            return placed
+        # the pools of gathered axes hold positions in the view in any order, so those axes do not tell
+        last = placed.into_first + placed.into_step * (placed.into_count - 1)
+        meets = (placed.into_first < high) & (last >= low)
+        rows, axes = np.nonzero(placed.pool != AFFINE)
+        meets[rows, placed.axis[rows, axes]] = True
+        keep = meets.all(axis=1)
+        return placed if keep.all() else table.rows(placed, keep)
 
     def _constant(self, shape: Sequence[int], data_type: DataType, value: Json) -> Placements:
         self.constants.append(Constant(data_type, value))
@@ -209,6 +231,21 @@ class _Lowering:
             self.constants.append(change(self.constants[-1 - old]))
             source[placed.source == old] = -len(self.constants)
         return replace(placed, source=source)
+
+
+def _side_by_side(inputs: Sequence[Placements], numbers: range, starts: np.ndarray, node: Concat | Stack) -> Placements:
+    """Some inputs of a join in order, each from its start on; the others have no cell that is asked for."""
+    parts = [inputs[k] for k in numbers]
+    to = np.repeat(starts[numbers.start : numbers.stop], [len(part) for part in parts])
+    placed = table.joined(parts)
+    return table.inserted(placed, node.axis, to) if isinstance(node, Stack) else table.moved(placed, node.axis, to)
+
+
+def _check_count(node: Node, inputs: list[Placements]) -> None:
+    """Sharing makes few nodes mean very many placements, which are counted before they are made."""
+    if len(inputs) > 1 and (count := sum(map(len, inputs))) > MAX_PLACEMENTS:
+        what = f"{type(node).__name__.lower()} of {len(inputs)} inputs"
+        raise ViewLimitError("placements", count, MAX_PLACEMENTS, where=what, remedy="take a smaller part of the view")
 
 
 def _over(background: Placements, placed: Placements) -> Placements:

@@ -145,10 +145,8 @@ def joined(parts: Sequence[Placements]) -> Placements:
     )
 
 
-def moved(placed: Placements, axis: int, cells: int) -> Placements:
-    """Placed further along one axis."""
-    if not cells or not len(placed):
-        return placed
+def moved(placed: Placements, axis: int, cells: np.ndarray) -> Placements:
+    """Each placed further along one axis by its number of cells (p,)."""
     into_first = placed.into_first.copy()
     into_first[:, axis] += cells
     return replace(placed, into_first=into_first)
@@ -198,8 +196,8 @@ def widened(placed: Placements, old_shape: Sequence[int], shape: Sequence[int], 
     return without_empty(kept)
 
 
-def inserted(placed: Placements, axis: int, cell: int | np.ndarray) -> Placements:
-    """Placed at one cell of a new view axis; the same cell for all, or one each (p,)."""
+def inserted(placed: Placements, axis: int, cell: np.ndarray) -> Placements:
+    """Each placed at its one cell (p,) of a new view axis."""
     return replace(
         placed,
         axis=np.where(placed.axis >= axis, placed.axis + 1, placed.axis).astype(np.int16),

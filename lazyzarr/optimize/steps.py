@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from lazyzarr.algebra.span import Span
+from lazyzarr.algebra.span import Span, slice_text
 from lazyzarr.ir.nodes import (
     Broadcast,
     Concat,
@@ -52,7 +52,7 @@ def phrase(site: Site, position: int, depth: int = _DEPTH) -> str:
     >>> from lazyzarr.ir.graph import Graph
     >>> nodes = [Fill((4,), "int8", 7), Concat((0, 0), 0), Index(1, (Span(2, 3, 2),))]
     >>> phrase(Site(Graph(nodes)), 2)
-    'index(concat(fill(7), fill(7), axis=0), [2:+3:2])'
+    'index(concat(fill(7), fill(7), axis=0), [2:6:3])'
     """
     node = site.node(position)
     inputs = inputs_of(node)
@@ -94,5 +94,5 @@ def _said(node: Node) -> str:
 
 
 def _key(key: Span | int) -> str:
-    """``start:+step:count``, or the one cell."""
-    return str(key) if isinstance(key, int) else f"{key.start}:{key.step:+d}:{key.count}"
+    """The slice, or the one cell."""
+    return str(key) if isinstance(key, int) else slice_text(key.start, key.step, key.count)

@@ -18,7 +18,7 @@ from lazyzarr.codecs.values import decode_values
 from lazyzarr.errors import ChunkDecodeError, LazyZarrError, ReadCancelled, SourceChanged, SourceMissing
 from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
-from lazyzarr.lower.locate import MISSING, OBJECT
+from lazyzarr.lower.locate import INLINE, MISSING, OBJECT
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.failure import named, not_plain
 from lazyzarr.read.packs import Pack, Way
@@ -186,7 +186,7 @@ class Execution:
             data = self._bytes_of(request)
         except LazyZarrError as error:
             absent = isinstance(error, SourceMissing) and error.reason == SourceMissing.default_reason
-            if absent and plan.chunks.state[chunk] == OBJECT:
+            if absent and plan.chunks.may_be_absent(chunk):
                 self._fill(chunk)
                 return 0
             if len(request.chunks) > 1 and error.reason == "chunk-length":
@@ -204,7 +204,8 @@ class Execution:
     def _bytes_of(self, request: Request) -> Buffer:
         url, grant, offset, length, stamp = request.url, request.grant, request.offset, request.length, request.stamp
         if length < 0:  # the decoder checks the length of a whole object
-            return self.session.read(url, grant=grant)
+            pin = self.plan.chunks.stamp(request.chunks[0])
+            return self.session.read(url, grant=grant, stamp=pin)
         if not self.plan.local:
             return self.session.read(url, grant=grant, offset=offset, length=length, stamp=stamp)
         room = self._room(length)
@@ -265,6 +266,10 @@ class Execution:
         if self.plan.chunks.state[chunk] == MISSING:
             self._fill(chunk)
             return
+        if self.plan.chunks.state[chunk] == INLINE:
+            self._decode(chunk, self.plan.chunks.inline(chunk), 0, -1)
+            self.counts.add(1)
+            return
         stored = self.plan.chunks.arrays[self._array[chunk]]
         assert stored.values is not None
         layout = self.plan.chunks.layouts[self._layout[chunk]]
@@ -276,8 +281,9 @@ class Execution:
     def _fill(self, chunk: int) -> None:
         layout = self.plan.chunks.layouts[self._layout[chunk]]
         number = self._array[chunk]
-        if self.plan.chunks.state[chunk] == OBJECT and number not in self._there:
-            assert_there(self.session, self.plan.chunks.arrays[number], layout)
+        if self.plan.chunks.may_be_absent(chunk) and number not in self._there:
+            stored = self.plan.chunks.arrays[number]
+            assert_there(self.session, metadata_url(stored, layout), stored.stamp, grant=stored.grant)
             self._there.add(number)
         value = fill.from_json(layout.fill_value, layout.data_type)
         for fragment in self._fragments(chunk):

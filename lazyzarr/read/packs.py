@@ -65,7 +65,7 @@ def packs(
         direct[number] = chain.can_decode_into and chain.nbytes > 0
         cells[number] = chain.nbytes // max(chain.dtype.itemsize, 1)
         per_pack[number] = max(PACK_BYTES // max(chain.nbytes, 1), 1)
-    local = np.array([(stored.location or "").startswith("file://") for stored in chunks.arrays], bool)
+    local = np.array([s.refs is None and (s.location or "").startswith("file://") for s in chunks.arrays], bool)
     names: dict[str, int] = {}
     grant = np.array([names.setdefault(stored.grant, len(names)) for stored in chunks.arrays], np.int64)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
@@ -191,13 +192,16 @@ def _trim(
 def _objects(
     chunks: Chunks, rows: np.ndarray, offset: np.ndarray, length: np.ndarray, plain: dict[int, Stamp]
 ) -> list[Request]:
-    """Requests for chunks under keys; an object of plain cells has their length, also where a part of it is read."""
+    """Requests for chunks that are objects; one of plain cells has their length, also where a part of it is read."""
     found: list[Request] = []
     grants = [stored.grant for stored in chunks.arrays]
     columns = (rows, offset[rows], length[rows], chunks.array[rows], chunks.layout[rows])
     lists = (column.tolist() for column in columns)
     for url, chunk, at, size, array, layout in zip(chunks.urls(rows), *lists, strict=True):
-        found.append(Request(url, grants[array], plain.get(layout), at, size, [chunk], [(0, size)]))
+        stamp, pin = plain.get(layout), chunks.stamp(chunk)
+        if pin is not None:
+            stamp = pin if stamp is None else msgspec.structs.replace(pin, size=stamp.size)
+        found.append(Request(url, grants[array], stamp, at, size, [chunk], [(0, size)]))
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import shown
 from lazyzarr.errors import SourceMissing
-from lazyzarr.ir.layout import Layout, StoredArray
+from lazyzarr.ir.layout import Layout, Stamp, StoredArray
 
 
 def metadata_url(array: StoredArray, layout: Layout) -> str:
@@ -17,22 +17,28 @@ def metadata_url(array: StoredArray, layout: Layout) -> str:
     return f"{array.location}/{layout.metadata}"
 
 
-def assert_there(session: Session, array: StoredArray, layout: Layout) -> None:
+def assert_there(session: Session, document: str, stamp: Stamp | None, *, grant: str) -> None:
     """Return if the array of an absent chunk is there; a local one whose stamp was verified for this read is.
 
     Remote stamps are verified once per session, and the array may have gone since.
+
+    Parameters
+    ----------
+    document
+        Location of the metadata document of the array.
+    stamp
+        What the document was when the array was referenced.
 
     Raises
     ------
     SourceMissing
         There is no array any more.
     """
-    url = metadata_url(array, layout)
-    if array.stamp is not None and session.verify_stamps and session.is_local(url):
+    if stamp is not None and session.verify_stamps and session.is_local(document):
         return
-    if not session.exists(url, grant=array.grant):
+    if not session.exists(document, grant=grant):
         raise SourceMissing(
             "a chunk is absent, and so is the metadata of its array; a missing array is never read as fill; "
             "restore it, or build the view without it",
-            where=shown(url),
+            where=shown(document),
         )

@@ -95,6 +95,8 @@ def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarr
     shared = len(windows) > 1 and len({(w.piece.array, w.chunk) for w in windows}) < len(windows)
     if len(windows) > MOST_CHUNKS or referenced > 1 or shared:
         return None  # ranges of one object are joined into one request, and a chunk is decoded once
+    if referenced and any(window.piece.array.refs is not None and _place(window, graph)[2] < 0 for window in windows):
+        return None  # a whole object or bytes beside the graph
     if out is None:
         out = np.empty(shape, to_numpy(schemas[-1].data_type))
     for box, value in pull.constants:
@@ -112,6 +114,8 @@ class _Pull:
 
     def __init__(self, graph: Graph, schemas: tuple[Schema, ...]) -> None:
         self.graph, self.schemas = graph, schemas
+        below = graph.memo.get("below")
+        self._below = below if isinstance(below, Graph) else graph
         self.pieces: list[Piece] = []
         self.constants: list[tuple[Box, object]] = []
         self.chunks = 0
@@ -186,11 +190,12 @@ class _Pull:
         """First cell of each input, and the end."""
         if isinstance(node, Stack):
             return list(range(len(node.inputs) + 1))
-        key = f"starts{position}"
-        if key not in self.graph.memo:
+        # joins are below a selection, so every slice of one view finds what another has worked out
+        memo, key = self._below.memo, f"starts{position}"
+        if key not in memo:
             lengths = (self.schemas[i].shape[node.axis] for i in node.inputs)
-            self.graph.memo[key] = list(accumulate(lengths, initial=0))
-        return self.graph.memo[key]  # type: ignore[return-value]
+            memo[key] = list(accumulate(lengths, initial=0))
+        return memo[key]  # type: ignore[return-value]
 
     def _tiles(self, node: Tiles, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
         bounds = tuple((min(a.start, _last(a)), max(a.start, _last(a)) + 1) for a in axes)
@@ -324,7 +329,7 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
             data = session.read(url, grant=array.grant, offset=offset, length=length, stamp=stamp)
         if data is None:
             if array.refs is None:
-                assert_there(session, array, layout)
+                assert_there(session, metadata_url(array, layout), array.stamp, grant=array.grant)
             out[_key(window.box)] = fill.from_json(layout.fill_value, layout.data_type)
             return
         if origin is not None and shape != chain.shape:
@@ -373,7 +378,7 @@ def _run(window: Window, chain: Chain) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 def _place(window: Window, graph: Graph) -> tuple[str, int, int, bool]:
-    """Location, offset, length [bytes] (-1: the whole object) and presence of the chunk."""
+    """Location, offset, length [bytes] and presence of the chunk; length -1: not a byte range."""
     array, layout = window.piece.array, window.piece.layout
     if array.refs is None:
         coords = np.array([window.chunk], np.int64).reshape(1, len(window.chunk))
@@ -384,12 +389,14 @@ def _place(window: Window, graph: Graph) -> tuple[str, int, int, bool]:
     row += array.refs_first
     refs = graph.tables[array.refs]
     one = slice(row, row + 1)
-    present = "state" not in refs or bool(np.asarray(refs["state"][one])[0])
+    state = int(np.asarray(refs["state"][one])[0]) if "state" in refs else 1
+    if state > 1:
+        return array.location or "", 0, -1, True
     return (
         array.location or "",
         int(np.asarray(refs["offset"][one])[0]),
         int(np.asarray(refs["length"][one])[0]),
-        present,
+        state == 1,
     )
 
 

@@ -204,12 +204,17 @@ class _Tunnel(BaseHTTPRequestHandler):
             self.end_headers()
 
             def copy(source: socket.socket, target: socket.socket) -> None:
-                while data := source.recv(1 << 16):
-                    target.sendall(data)
+                # either end may hang up in the middle of it
+                with suppress(OSError):
+                    while data := source.recv(1 << 16):
+                        target.sendall(data)
 
             back = threading.Thread(target=copy, args=(there, self.connection), daemon=True)
             back.start()
             copy(self.connection, there)
+            with suppress(OSError):  # so that the other direction ends, before the socket is closed under it
+                there.shutdown(socket.SHUT_RDWR)
+            back.join()
 
 
 def test_https_through_a_proxy(certificate: tuple[str, str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lazyzarr.access.local import failure
+from lazyzarr.access.local_errors import failure
 from lazyzarr.access.policy import Grant
 from lazyzarr.access.session import Session
 from lazyzarr.access.stamps import digest

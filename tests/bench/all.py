@@ -7,11 +7,12 @@ import platform
 import sys
 
 import access
+import flatten
 import many
 import scan
 from measuring import Row, arguments, table
 
-PARTS = {"scan": scan.rows, "access": access.rows, "many": many.rows}
+PARTS = {"scan": scan.rows, "access": access.rows, "many": many.rows, "flatten": flatten.rows}
 
 
 def main() -> None:

@@ -46,6 +46,7 @@ def test_every_form_of_storage_is_covered() -> None:
     assert any(array.variants for array in arrays)
     assert any(array.places for array in arrays)
     assert any(array.refs_first for array in arrays)
+    assert any(array.inline for array in arrays)
     assert {layout.metadata for graph in graphs for layout in graph.layouts} == {"zarr.json", ".zarray"}
     assert {layout.chunk_keys.name for graph in graphs for layout in graph.layouts} == {"default", "v2"}
     folders = [table.get("folder") for case in SINGLE for table in document(case)["graph"].get("tables", {}).values()]

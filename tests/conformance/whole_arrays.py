@@ -48,14 +48,18 @@ class WholeArrays:
             return layout, path.read_bytes() if path.exists() else None
         table = self.graph.tables[array.refs]
         row += array.refs_first
-        if "state" in table and not table["state"][row]:
+        state = int(table["state"][row]) if "state" in table else 1
+        if state == 0:
             return layout, None
         if "layout" in table and table["layout"][row]:
             layout = self.graph.layouts[array.variants[table["layout"][row] - 1]]
         place = int(table["place"][row]) if "place" in table else 0
         path = _path(array.places[place - 1].location if place else array.location)
         offset, length = int(table["offset"][row]), int(table["length"][row])
-        return layout, path.read_bytes()[offset : offset + length]
+        if state == 2:
+            return layout, path.read_bytes()
+        held = path.read_bytes() if state == 1 else bytes(self.graph.tables[array.inline or ""]["bytes"])
+        return layout, held[offset : offset + length]
 
     def _from_origin(self, array: StoredArray, row: int) -> bytes | None:
         assert array.refs is not None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import zarr
 
 import lazyzarr as lz
 from lazyzarr.display.flat import flatness_of
@@ -96,3 +98,26 @@ def test_topology_has_every_node_and_edge(tmp_path: Path) -> None:
         assert graph.nodes[len(graph) - 1]["shape"] == view.shape
         slots = [slot for _, user, taken in graph.in_edges(len(graph) - 1, data="position") for slot in taken]
         assert sorted(slots) == list(range(len(slots)))
+
+
+def test_slices_end_at_their_last_cell() -> None:
+    view = lz.open(zarr.create_array({}, shape=(4, 6), chunks=(2, 3), dtype="int16"))
+    text = view[::-1, ::2].explain("manifest")
+    assert "[1::-1, 0:3:2]" in text
+    assert "[1::-1, 1:2]" in text
+    (backwards, *_) = view[::-1].why_not_flat()
+    assert "such as cells [1::-1, 0:3] of chunk (1, 0)" in backwards
+    assert "[0:7:2, 0:6]" in lz.interleave([view, view]).explain("placements")
+    assert "[3::-1, 0:6]" in view.T[::-1].T[:, ::-1][::-1].explain("optimized", trace=True)
+
+
+def test_a_plan_says_nothing_that_does_not_apply() -> None:
+    assert lz.open(np.arange(4)).explain("plan") == "total: 0 requests, 0 bytes, 1 chunk, 1 of them without a request"
+    view = lz.open(zarr.create_array({}, shape=(4, 6), chunks=(2, 3), dtype="int16"))
+    assert view.explain("plan").splitlines()[-1] == "total: 4 requests, 4 whole objects of unknown length, 4 chunks"
+
+
+def test_times_and_byte_orders_are_shown() -> None:
+    assert "value 2000-01-01T00:00:00" in repr(lz.full(2, np.datetime64("2000-01-01"), dtype="M8[s]"))
+    view = lz.open(zarr.create_array({}, shape=(4,), chunks=(2,), dtype="int16", compressors=None))
+    assert "bytes(big)" in repr(view.recode(codecs=[{"name": "bytes", "configuration": {"endian": "big"}}]))

@@ -28,6 +28,7 @@ from lazyzarr.errors import SaveConflict, SaveError
 from lazyzarr.ir.graph import Graph, GraphBuilder
 from lazyzarr.ir.nodes import Fill, Take
 from lazyzarr.ir.tables import Table
+from tests.strategies.profile import often
 
 CHANGES = ("open", "write", "fsync", "close", "replace", "rename", "mkdir", "makedirs", "unlink", "rmdir")
 
@@ -239,21 +240,26 @@ def test_a_change_by_someone_else_is_noticed(tmp_path: Path) -> None:
         publish(tmp_path / "gone.zarr", view(target, 3), expected=mine)
 
 
+def update(target: Path) -> None:
+    """Add one to the number of the view at a place, whoever else does so."""
+    while True:
+        text = (target / "zarr.json").read_bytes()
+        number = decode(text, url=f"file://{target}", session=Session()).attributes["number"]
+        try:
+            publish(target, view(target, number + 1, rows=10), expected=generation_of(text))
+            return
+        except SaveConflict:
+            continue
+
+
 def test_no_update_of_several_savers_is_lost(tmp_path: Path) -> None:
     target = tmp_path / "v.zarr"
     publish(target, view(target, 0, rows=10))
-    savers, updates = 4, 15
+    savers, updates = often(4, 8), often(15, 100)
 
     def save() -> None:
         for _ in range(updates):
-            while True:
-                text = (target / "zarr.json").read_bytes()
-                number = decode(text, url=f"file://{target}", session=Session()).attributes["number"]
-                try:
-                    publish(target, view(target, number + 1, rows=10), expected=generation_of(text))
-                    break
-                except SaveConflict:
-                    continue
+            update(target)
 
     threads = [threading.Thread(target=save) for _ in range(savers)]
     for thread in threads:
@@ -261,6 +267,26 @@ def test_no_update_of_several_savers_is_lost(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert opened(target).attributes["number"] == savers * updates
+
+
+UPDATER = """
+import sys
+from pathlib import Path
+from tests.document.test_publish import update
+for _ in range(int(sys.argv[2])):
+    update(Path(sys.argv[1]))
+"""
+
+
+def test_no_update_of_several_processes_is_lost(tmp_path: Path) -> None:
+    target = tmp_path / "v.zarr"
+    publish(target, view(target, 0, rows=10))
+    savers, updates = often(3, 8), often(5, 100)
+    command = [sys.executable, "-c", UPDATER, str(target), str(updates)]
+    running = [subprocess.Popen(command, cwd=Path(__file__).parents[2]) for _ in range(savers)]
+    assert [process.wait() for process in running] == [0] * savers
+    assert opened(target).attributes["number"] == savers * updates
+    assert os.listdir(tmp_path) == ["v.zarr"]
 
 
 def test_of_two_who_save_first_one_wins(tmp_path: Path) -> None:
@@ -321,7 +347,7 @@ def test_kill_at_any_moment_leaves_a_whole_view(tmp_path: Path) -> None:
         assert saver.stdin is not None
         assert saver.stdout is not None
         assert saver.stdout.readline() == "ready\n"
-        for _ in range(int(os.environ.get("LAZYZARR_KILLS", "20"))):
+        for _ in range(often(20, 1_000)):
             print(number, file=saver.stdin, flush=True)
             child = int(saver.stdout.readline())
             time.sleep(random.uniform(0.0, 0.05))

@@ -126,15 +126,15 @@ def test_digits_of_text_and_fractions_are_not_integers(text: bytes) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b"[" + b"12345678901234567890," * (3 << 20) + b"1]",
-        b'["' + b"x" * (63 << 20) + b'"]',
-        b"[" * (64 << 20),
-        b" " * (64 << 20),
+        b"[" + b"12345678901234567890," * (3 << 19) + b"1]",
+        b'["' + b"x" * (31 << 20) + b'"]',
+        b"[" * (32 << 20),
+        b" " * (32 << 20),
     ],
     ids=["numbers", "string", "brackets", "spaces"],
 )
 def test_the_longest_text_is_scanned_in_well_under_a_second(text: bytes) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with suppress(ViewLimitError):
         scanning._scan(text, Limits())
-    assert time.perf_counter() - start < 2.0  # 0.0 to 0.5 s on an idle machine
+    assert time.process_time() - start < 2.0  # 0.0 to 0.3 s on an idle machine

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import lazyzarr as lz
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.formats.hdf5 import import_array, import_file
 from lazyzarr.formats.hdf5_model import Hdf5Array
@@ -169,6 +170,18 @@ def test_packing_is_that_of_xarray(path, case):
             else:
                 assert item.attributes.keys() == ds["v"].attrs.keys()
                 assert item.decode is None
+
+
+def test_bits_of_the_other_sign(path):
+    data = np.array([0, 1, -1, -100], "i2")
+    with h5py.File(path, "w") as f:
+        for name, options in {"chunked": {"chunks": (2,), "compression": "gzip"}, "small": {}}.items():
+            v = f.create_dataset(name, data=data, **options)
+            v.attrs.update(_Unsigned="true", scale_factor=0.1, _FillValue=np.int16(-100))
+    for name in ("chunked", "small"):
+        found = lz.open(path, name).read()
+        np.testing.assert_array_equal(found, np.array([0, 1, 65535, np.nan]) * 0.1)
+        assert lz.open(path, name, packing="raw").read().tolist() == data.tolist()
 
 
 def test_text_variables(path):

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
+from lazyzarr.algebra.boxes import COMB_PAIR
 from lazyzarr.document.encode import encode
 from lazyzarr.document.features import PLAIN
 from lazyzarr.document.json_schema import document_schema, schema_text
@@ -100,8 +101,17 @@ def test_members_and_limits_are_named() -> None:
         limits.edges,
         limits.graph_depth,
         limits.rank,
+        limits.arrays,
+        limits.columns,
+        limits.inline_cells,
+        limits.codecs,
+        limits.layout_codecs,
+        limits.url_characters,
+        limits.nested_views,
+        limits.json_values,
     ):
         assert f"{value:,}" in rule
-    for value in (limits.codecs, limits.url_characters, limits.nested_views, limits.json_values):
-        assert f"{value:,}" in rule
+    assert f"{limits.document_bytes >> 20} MiB" in rule
+    assert f"{limits.box_pairs:,}" in GRAPH.split("**G-014**")[1]
+    assert f"count {COMB_PAIR}" in " ".join(GRAPH.split("**G-014**")[1].split())
     assert CONVENTION["uuid"] in GRAPH

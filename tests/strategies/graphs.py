@@ -24,7 +24,7 @@ from lazyzarr.ir.tables import Table
 from tests.strategies.cells import DTYPES, PLAIN
 from tests.strategies.decoding import decode, fill_json, unpack
 from tests.strategies.leaves import Leaves
-from tests.strategies.stored import pool
+from tests.strategies.stored import Pool, pool
 from tests.strategies.truth import Truth
 
 Shape = tuple[int, ...]
@@ -72,10 +72,16 @@ class Drawn:
 
 
 @st.composite
-def graphs(draw: st.DrawFn, *, dtypes: tuple[str, ...] | None = None, depth: int = MAX_DEPTH) -> Drawn:
+def graphs(
+    draw: st.DrawFn,
+    *,
+    dtypes: tuple[str, ...] | None = None,
+    depth: int = MAX_DEPTH,
+    arrays: Callable[[], Pool] = pool,
+) -> Drawn:
     """A graph of any kinds of nodes over arrays of one data type (others below decodes)."""
     names = st.sampled_from(PLAIN) | st.sampled_from(sorted(DTYPES)) if dtypes is None else st.sampled_from(dtypes)
-    drawing = _Drawing(draw)
+    drawing = _Drawing(draw, arrays())
     levels = draw(st.sampled_from([min(k, depth) for k in (0, 1, 2, 3, 4, 5, 4, 5)]))
     root = drawing.node(draw(SHAPES), draw(names), levels)
     return Drawn(drawing.builder.build(root), drawing.truth, frozenset(drawing.kinds))
@@ -84,11 +90,11 @@ def graphs(draw: st.DrawFn, *, dtypes: tuple[str, ...] | None = None, depth: int
 class _Drawing:
     """State of one graph being drawn."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
+    def __init__(self, draw: st.DrawFn, arrays: Pool) -> None:
         self.draw = draw
         self.builder = GraphBuilder()
         self.truth = Truth()
-        self.leaves = Leaves(draw, self.builder, self.truth, pool())
+        self.leaves = Leaves(draw, self.builder, self.truth, arrays)
         self.made: list[tuple[int, Shape, str]] = []
         self.kinds: set[str] = set()
         self.budget = MAX_NODES

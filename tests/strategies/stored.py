@@ -65,6 +65,16 @@ class Stored:
     """Directory of the array that zarr-python wrote, if it is used in place."""
     group: str = ""
     """Arrays of one group have one layout and differ in the first axis only."""
+    harm: str = ""
+    """What happened to the files; see `tests.strategies.damage`."""
+    bad: np.ndarray | None = None
+    """Which cells are in an object that is damaged."""
+    sure: bool = True
+    """Whether reading a bad cell has to fail; otherwise it may give the value that was there.
+
+    Inner chunks of a shard that lie before a cut can still be read, a flipped bit of a header may say nothing, and
+    containers that say where they end may have something behind it.
+    """
 
     @property
     def missing(self) -> bool:

@@ -106,4 +106,38 @@ CASES = (
     Bad(
         "limit-column-codecs", _stored([10], [LITTLE, *[{"name": "crc32c"}] * 16]), *LIMIT, f"{GRAPH}.tables.t.indices"
     ),
+    Bad("limit-arrays", changed(), *LIMIT, f"{GRAPH}.arrays", {"arrays": 1}),
+    Bad("limit-layout-codecs", changed(), *LIMIT, f"{GRAPH}.layouts", {"layout_codecs": 0}),
+    Bad("limit-columns", _stored([10]), *LIMIT, f"{GRAPH}.tables", {"columns": 0}),
+    Bad(
+        "limit-inline-cells",
+        with_graph(
+            [SOURCE, {"op": "take", "input": 0, "axis": 0, "indices": "t"}],
+            (2, 6),
+            requires=["take"],
+            tables={"t": {"columns": {"indices": column("int64", [0, 1], [2])}}},
+        ),
+        *(*LIMIT, f"{GRAPH}.tables"),
+        {"inline_cells": 1},
+    ),
+    Bad(
+        "limit-box-pairs",
+        with_graph(
+            [
+                *(SOURCE, SECOND),
+                {
+                    "op": "overlay",
+                    "inputs": [0, 1],
+                    "origins": [[0, 0], [2, 0]],
+                    "shape": [6, 6],
+                    "fill_value": 0,
+                    "overlap": "last",
+                },
+            ],
+            (6, 6),
+            requires=["overlay"],
+        ),
+        *(*LIMIT, f"{GRAPH}.nodes[2]"),
+        {"box_pairs": 0},
+    ),
 )

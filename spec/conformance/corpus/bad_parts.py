@@ -154,7 +154,11 @@ CASES = (
     _refs("refs-of-unequal-length", {"offset": column("uint64", [0]), "length": column("uint64", [48, 48])}),
     _refs(
         "refs-state-unknown",
-        {"offset": column("uint64", [0]), "length": column("uint64", [48]), "state": column("uint8", [2])},
+        {"offset": column("uint64", [0]), "length": column("uint64", [48]), "state": column("uint8", [4])},
+    ),
+    _refs(
+        "refs-inline-without-table",
+        {"offset": column("uint64", [0]), "length": column("uint64", [48]), "state": column("uint8", [3])},
     ),
     _refs(
         "refs-layout-outside",
@@ -178,6 +182,12 @@ CASES = (
     _array(
         "array-with-variants-without-refs",
         {"location": "../a.zarr", "variants": [0]},
+        "document-member",
+        f"{HERE}.graph.arrays[0]",
+    ),
+    _array(
+        "array-with-inline-without-refs",
+        {"location": "../a.zarr", "inline": "v"},
         "document-member",
         f"{HERE}.graph.arrays[0]",
     ),

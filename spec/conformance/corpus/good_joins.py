@@ -18,7 +18,7 @@ def concat_unequal_chunks(case: Case) -> None:
         lz.concat(views, axis=0),
         np.concatenate(parts),
         fill_value=0,
-        flatness="L3",
+        flatness="L2",
         chunks=9,
         placements=3,
         about="unequal chunk shapes, and lengths that are no multiple of them; padding is never seen",

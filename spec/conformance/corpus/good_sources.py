@@ -152,7 +152,7 @@ def scalar_repeated(case: Case) -> None:
         lz.stack(views).broadcast_to((2, 2)),
         np.broadcast_to(np.array([42, 2], "int16"), (2, 2)),
         fill_value=0,
-        flatness="L3",
+        flatness="L2",
         chunks=2,
         placements=2,
         about="two arrays of rank 0 as one axis",

@@ -91,6 +91,37 @@ def refs_places(case: Case) -> None:
     )
 
 
+def refs_inline(case: Case) -> None:
+    """Chunks that are a whole file, bytes beside the graph, a byte range, and missing."""
+    values = ramp(8, dtype="int16")
+    values[6:] = 5
+    case.raw("whole.bin", gzip_stored(values[:2].tobytes()))
+    case.raw("part.bin", b"HEAD" + gzip_stored(values[4:6].tobytes()))
+    kept = gzip_stored(values[2:4].tobytes())
+    table = _table(
+        "refs", offset=[0, 3, 4, 0], length=[0, len(kept), len(kept), 0], state=[2, 3, 1, 0], place=[0, 0, 1, 0]
+    )
+    inline = Table({"bytes": np.frombuffer(b"abc" + kept, np.uint8)}, name="inline")
+    array = StoredArray(
+        layout=0,
+        shape=(8,),
+        location=case.url("whole.bin"),
+        refs="refs",
+        stamp=Stamp(size=len(kept)),
+        places=(Place(case.url("part.bin")),),
+        inline="inline",
+    )
+    case.save(
+        case.stored(array, [Layout("int16", 5, (2,), (LITTLE, GZIP))], {"refs": table, "inline": inline}),
+        values,
+        fill_value=5,
+        flatness="L0",
+        chunks=4,
+        placements=1,
+        about="one chunk is a whole file, one in the document, one a byte range, one missing, as in kerchunk references",
+    )
+
+
 def refs_table(case: Case) -> None:
     """References in a child array; two arrays share the table."""
     values = (np.arange(600) * 7919 % 65521).astype("uint16")
@@ -118,7 +149,7 @@ def values_inline(case: Case) -> None:
         lz.open(values)[:, ::-1],
         values[:, ::-1],
         fill_value=0.0,
-        flatness="L2",
+        flatness="L0",
         chunks=1,
         placements=1,
         about="the cells of an array are in the document",
@@ -132,7 +163,7 @@ def values_table(case: Case) -> None:
         lz.open(values)[3:9],
         values[3:9],
         fill_value=0,
-        flatness="L2",
+        flatness="L0",
         chunks=1,
         placements=1,
         about="the cells of an array are a child array of the view",
@@ -294,6 +325,7 @@ def manifest(case: Case) -> None:
 
 
 CASES = (
-    *(refs, refs_variants, refs_places, refs_table, values_inline, values_table, values_scalar, values_text),
+    *(refs, refs_variants, refs_places, refs_inline, refs_table),
+    *(values_inline, values_table, values_scalar, values_text),
     *(tiles, tiles_recoded, tiles_stack, tiles_table, origins, manifest),
 )

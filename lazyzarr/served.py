@@ -1,0 +1,160 @@
+"""A view as the metadata and the chunks of a plain Zarr v3 array: `ServedArray`.
+
+Owns which array a view is served as: where it is flat the array of its own stored chunks, whose bytes are passed on
+untouched, and otherwise one of decoded cells, each chunk of which is read when it is asked for. Refuses to know who
+asks, and to answer with fill for anything but a chunk that a source says is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Buffer, Sequence
+from typing import Any
+
+import numpy as np
+
+from lazyzarr.codecs.chain import compile_chain
+from lazyzarr.document.plain_array import chunk_shape_of, plain_chain
+from lazyzarr.errors import NotFlat, SourceMissing
+from lazyzarr.ir import fill
+from lazyzarr.ir.array_metadata import array_metadata
+from lazyzarr.ir.layout import Layout
+from lazyzarr.lower.aligned import INLINE, MISSING, RANGE, AlignedManifest
+from lazyzarr.read.presence import assert_there
+from lazyzarr.view import View
+
+OURS = "lazyzarr."
+"""Codecs of this prefix have no decoder in other readers."""
+
+
+class ServedArray:
+    """A view as a plain Zarr v3 array.
+
+    Parameters
+    ----------
+    view
+        What is served.
+    rectilinear
+        Whether chunks along an axis may have different lengths; most readers know none but regular grids.
+
+    Attributes
+    ----------
+    metadata
+        Content of ``zarr.json``.
+    passed_on
+        Whether stored bytes are passed on as they are.
+
+    Examples
+    --------
+    >>> import lazyzarr as lz
+    >>> array = ServedArray(lz.open(np.arange(6)).flip(0))
+    >>> array.passed_on, array.grid, np.frombuffer(array.chunk((0,)), "<i8").tolist()
+    (False, (1,), [5, 4, 3, 2, 1, 0])
+    """
+
+    def __init__(self, view: View, *, rectilinear: bool = False) -> None:
+        self._view = view
+        self._flat = _passable(view, rectilinear)
+        self.passed_on = self._flat is not None
+        if self._flat is not None:
+            self.metadata: dict[str, Any] = self._flat.zarr_metadata()
+            self.grid = self._flat.grid_shape
+            return
+        shape = view.chunks or chunk_shape_of(view.shape, view.dtype)
+        shape = tuple(max(min(c, n), 1) for c, n in zip(shape, view.shape, strict=True))
+        self._layout = Layout(view.data_type, view.schema.fill_value, shape, plain_chain(view.dtype))
+        self.metadata = array_metadata(view.shape, self._layout, view.dims, view.attrs)
+        self.grid = tuple(-(-n // c) for n, c in zip(view.shape, shape, strict=True))
+
+    def chunk(self, place: Sequence[int], start: int = 0, length: int | None = None) -> Buffer | None:
+        """Bytes of a stored chunk, or of a part of it; None where it is absent, which is to say all fill.
+
+        Parameters
+        ----------
+        place
+            Coordinates in the grid.
+        start, length
+            First byte and number of bytes; a negative start counts from the end, as in Python [bytes].
+
+        Raises
+        ------
+        LazyZarrError
+            As reading the view; never an error that a Zarr store takes for an absent chunk.
+        """
+        if self._flat is not None:
+            return self._passed(
+                self._flat, int(np.ravel_multi_index(tuple(place), self.grid)) if place else 0, start, length
+            )
+        cells = self._view[
+            tuple(slice(k * c, (k + 1) * c) for k, c in zip(place, self._layout.chunk_shape, strict=True))
+        ]
+        whole = cells.read()
+        if whole.shape != self._layout.chunk_shape:
+            padded = fill.full(self._layout.chunk_shape, self._layout.fill_value, self._layout.data_type)
+            padded[tuple(slice(n) for n in whole.shape)] = whole
+            whole = padded
+        return cut(compile_chain(self._layout).encode(whole), start, length)
+
+    def is_there(self, place: Sequence[int]) -> bool:
+        """Whether a chunk of the grid is stored, as far as the metadata says."""
+        if self._flat is None or not place:
+            return self._flat is None or int(self._flat.state[0]) != MISSING
+        return int(self._flat.state[int(np.ravel_multi_index(tuple(place), self.grid))]) != MISSING
+
+    def _passed(self, flat: AlignedManifest, row: int, start: int, length: int | None) -> Buffer | None:
+        """The bytes of one chunk of the manifest, checked as any read is."""
+        state = int(flat.state[row])
+        if state == MISSING:
+            return None
+        if state == INLINE:
+            return cut(flat.inline(row), start, length)
+        rows = slice(row, row + 1)
+        (url,), (origin,) = flat.urls(rows), flat.places(rows)
+        assert origin is not None
+        session, grant = self._view.reader.session, origin.grant
+        if origin.keys is None:
+            first, size = _part(int(flat.length[row]), start, length)
+            offset = int(flat.offset[row]) + first
+            return session.read(url, grant=grant, offset=offset, length=size, stamp=origin.stamp)
+        if origin.stamp is not None:
+            session.verify(origin.document, origin.stamp, grant=grant)
+        try:
+            if state == RANGE:
+                first, size = _part(int(flat.length[row]), start, length)
+                return session.read(url, grant=grant, offset=int(flat.offset[row]) + first, length=size)
+            if not start and length is None:
+                return session.read(url, grant=grant)
+            found = session.stat(url, grant=grant)
+            first, size = _part(found.size or 0, start, length)
+            return session.read(url, grant=grant, offset=first, length=size, stamp=found)
+        except SourceMissing as error:
+            if error.reason != SourceMissing.default_reason:
+                raise  # something else is in the way under this name
+            assert_there(session, origin.document, origin.stamp, grant=grant)
+            return None
+
+
+def _passable(view: View, rectilinear: bool) -> AlignedManifest | None:
+    """The manifest of a view whose stored bytes any reader of Zarr v3 can decode."""
+    try:
+        flat = view.flatten(rectilinear=rectilinear)
+    except NotFlat:
+        return None
+    return None if any(codec.name.startswith(OURS) for codec in flat.codecs) else flat
+
+
+def _part(size: int, start: int, length: int | None) -> tuple[int, int]:
+    """First byte and number of bytes of a part of so many bytes.
+
+    Examples
+    --------
+    >>> _part(10, -4, None), _part(10, 8, 5), _part(10, 12, 1)
+    ((6, 4), (8, 2), (10, 0))
+    """
+    first = max(size + start, 0) if start < 0 else min(start, size)
+    return first, size - first if length is None else min(length, size - first)
+
+
+def cut(data: bytes, start: int, length: int | None) -> bytes:
+    """A part of some bytes, as `ServedArray.chunk` counts it."""
+    first, size = _part(len(data), start, length)
+    return data[first : first + size]
