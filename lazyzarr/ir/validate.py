@@ -34,7 +34,7 @@ from lazyzarr.ir.tables import Table
 _MOST_SHOWN = 20
 _NAMING = frozenset((Source, Recode, Tiles, Take))
 """Node kinds that name something beside nodes."""
-_NOTHING_NAMED = (None, None, (), ())
+_NOTHING_NAMED = (None, None, None, (), ())
 _UNSUPPORTED = ("codec-unknown",)
 CHUNK_KEYS = ("default", "v2")
 """Chunk key encodings that are known."""
@@ -262,7 +262,9 @@ def _arrays(graph: Graph) -> Iterator[Problem]:
 
 def _is_plain(array: StoredArray) -> bool:
     """Whether all that the array names is a location and a layout."""
-    return array.location is not None and (array.refs, array.values, array.variants, array.places) == _NOTHING_NAMED
+    return array.location is not None and (
+        (array.refs, array.values, array.inline, array.variants, array.places) == _NOTHING_NAMED
+    )
 
 
 def _alike(left: Layout, right: Layout) -> bool:
