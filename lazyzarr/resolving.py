@@ -46,6 +46,16 @@ def resolve_shards(self: View) -> View:
         ``source-unsupported``: shards that cannot be divided.
     SourceError, ChunkError
         A shard or its index cannot be read.
+
+    Examples
+    --------
+    >>> import lazyzarr as lz
+    >>> import zarr
+    >>> stored = zarr.create_array({}, shape=(8,), shards=(8,), chunks=(2,), dtype="u1", compressors=None)
+    >>> stored[:] = range(8)
+    >>> view = lz.open(stored)
+    >>> view.chunks, view.resolve_shards().chunks, view.resolve_shards()[2:].flatness
+    ((8,), (2,), 'L0')
     """
     graph = self.ir
     build = GraphBuilder()

@@ -46,9 +46,9 @@ class ServedArray:
     Examples
     --------
     >>> import lazyzarr as lz
-    >>> array = ServedArray(lz.open(np.arange(6)).flip(0))
-    >>> array.passed_on, array.grid, np.frombuffer(array.chunk((0,)), "<i8").tolist()
-    (False, (1,), [5, 4, 3, 2, 1, 0])
+    >>> array = ServedArray(lz.open(np.arange(4)).unpack(scale_factor=0.5))
+    >>> array.passed_on, array.grid, np.frombuffer(array.chunk((0,)), "<f8").tolist()
+    (False, (1,), [0.0, 0.5, 1.0, 1.5])
     """
 
     def __init__(self, view: View, *, rectilinear: bool = False) -> None:

@@ -31,8 +31,6 @@ from lazyzarr.lower.problems import Problem, layouts_problem, many
 from lazyzarr.lower.runs import as_runs
 from lazyzarr.lower.scattering import scattered
 
-MAX_CHUNKS = 400_000_000
-"""Chunks of a manifest, 29 bytes each in memory."""
 _MOST_REFINED = 1024
 _REFINED_PER_FRAGMENT = 8
 """A common refinement of up to so many cells, in all or for each fragment, is worth having."""
@@ -80,7 +78,7 @@ def align(
     NotFlat
         With every problem.
     ViewLimitError
-        The grid has more than `MAX_CHUNKS` chunks.
+        The view has more than `lazyzarr.lower.fragments.MAX_CHUNKS` chunks.
     """
     found = judge(lowered)
     if found.level > ("L1" if rectilinear else "L0"):

@@ -20,6 +20,8 @@ from lazyzarr.lower.placements import AFFINE, UNFED, Placements, ranges, rows
 
 MAX_FRAGMENTS = 50_000_000
 """Fragments that are made at once."""
+MAX_CHUNKS = 400_000_000
+"""Chunks of a manifest, 29 bytes each in memory; more fragments are not looked at either."""
 BLOCK = 1 << 15
 """Fragments of a block: enough that a pass over one costs columns and not calls."""
 
@@ -92,10 +94,17 @@ def blocks(lowered: Lowered, most: int = BLOCK) -> Iterator[Fragments]:
     """The same fragments, about so many at once, so that passes over 10^8 of them need memory for few.
 
     A placement with more fragments is divided at chunk borders, along the axis with the most chunks.
+
+    Raises
+    ------
+    ViewLimitError
+        There are more than `MAX_CHUNKS`.
     """
     placed = _of_sources(lowered.placements)
     chunk_shape = _chunk_shapes(lowered, placed)
     weight = _chunks_along(placed, chunk_shape).prod(axis=1, dtype=np.float64)
+    if weight.sum() > MAX_CHUNKS:
+        raise ViewLimitError("chunks", int(weight.sum()), MAX_CHUNKS, remedy="take a smaller part of the view")
     start = 0
     while start < len(placed):
         held = np.cumsum(weight[start : start + most])

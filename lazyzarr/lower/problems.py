@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from lazyzarr.algebra.span import slice_text
 from lazyzarr.lower.fragments import Fragments
 
 
@@ -38,7 +39,7 @@ HELD = Kind("one cell of a longer chunk", "keep the axis, store with chunk lengt
 REVERSED = Kind("read backwards", "store with chunk length 1 on that axis, flip after reading")
 STRIDED = Kind("read with a step", "store with chunk length 1 on that axis")
 COMBED = Kind("spread over the view with a step", "interleave sources with chunk length 1 on that axis")
-CROPPED = Kind("a part of its chunk", "cut at multiples of the chunk length")
+CROPPED = Kind("only part of a chunk", "cut at multiples of the chunk length")
 KINDS = (HELD, REVERSED, STRIDED, COMBED, CROPPED)
 
 
@@ -59,7 +60,7 @@ class Tally:
         self.count[kind] = self.count.get(kind, 0) + len(rows)
         self.cells[kind] = self.cells.get(kind, 0) + int(found.into_count[rows].prod(axis=1).sum())
         if kind not in self.example:
-            self.example[kind] = _example(found, int(rows[0]), self.total, lengths)
+            self.example[kind] = _example(found, int(rows[0]), lengths)
 
     def problems(self, itemsize: int) -> list[Problem]:
         """Each kind that occurred; cells are of so many bytes."""
@@ -72,7 +73,7 @@ class Tally:
                     Problem(
                         "L2",
                         f"{count} of {self.total} fragments are {kind.what}, such as {self.example[kind]}",
-                        f"{kind.remedy}, export windowed, or materialize the {many(count, 'boundary chunk')}, {size}",
+                        f"{kind.remedy}, or materialize the {many(count, 'boundary chunk')} ({size})",
                         count,
                     )
                 )
@@ -108,14 +109,10 @@ def listed(cuts: np.ndarray) -> str:
     return ", ".join(map(str, cuts[:4].tolist())) + (", ..." if len(cuts) > 4 else "")
 
 
-def _example(found: Fragments, row: int, before: int, lengths: np.ndarray) -> str:
-    chunk = tuple(found.chunk[row].tolist())
+def _example(found: Fragments, row: int, lengths: np.ndarray) -> str:
     columns = (found.start[row].tolist(), found.step[row].tolist(), found.count[row].tolist())
-    cells = ", ".join(
-        f"{a}:{a + s * (n - 1) + (1 if s > 0 else -1)}" + ("" if s == 1 else f":{s}")
-        for a, s, n in zip(*columns, strict=True)
-    )
-    return f"fragment {before + row}: cells [{cells}] of chunk {chunk}, which has {tuple(lengths[row].tolist())}"
+    cells = ", ".join(slice_text(*one) for one in zip(*columns, strict=True))
+    return f"cells [{cells}] of chunk {tuple(found.chunk[row].tolist())}, which has {tuple(lengths[row].tolist())}"
 
 
 def _bytes(size: int) -> str:

@@ -17,13 +17,12 @@ from lazyzarr.errors import ViewLimitError
 from lazyzarr.ir.layout import Json, NamedConfig
 from lazyzarr.lower.aligned import MISSING, AlignedManifest
 from lazyzarr.lower.chunk_facts import Facts, References
+from lazyzarr.lower.fragments import MAX_CHUNKS
 from lazyzarr.lower.grids import repeated_cells
 from lazyzarr.lower.lifting import VALUE_WISE, stored_type
 from lazyzarr.lower.lowering import Lowered
 from lazyzarr.lower.placements import ranges
 
-MAX_CHUNKS = 400_000_000
-"""Chunks of a manifest, 29 bytes each in memory."""
 Lengths = tuple[int | tuple[int, ...], ...]
 
 

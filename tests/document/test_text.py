@@ -52,7 +52,7 @@ def test_the_scan_agrees_with_the_slow_one_at_every_block_size(value: Any, block
     before = scanning._BLOCK
     scanning._BLOCK = block
     try:
-        assert scanning._scan(text, Limits(integer_digits=1000)) == members
+        assert scanning.scan(text, Limits(integer_digits=1000)) == members
         assert accepted(text, json_depth=depth, integer_digits=max(digits, 1))
         assert not depth or not accepted(text, json_depth=depth - 1, integer_digits=1000)
         assert digits < 2 or not accepted(text, integer_digits=digits - 1)
@@ -136,5 +136,5 @@ def test_digits_of_text_and_fractions_are_not_integers(text: bytes) -> None:
 def test_the_longest_text_is_scanned_in_well_under_a_second(text: bytes) -> None:
     start = time.process_time()
     with suppress(ViewLimitError):
-        scanning._scan(text, Limits())
+        scanning.scan(text, Limits())
     assert time.process_time() - start < 2.0  # 0.0 to 0.3 s on an idle machine

@@ -237,7 +237,7 @@ class FailsAfter(dict[str, bytes]):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"CDF\x01" + bytes(100), b"<html>no such page</html>", b"\x89HDF", bytes(5000), b'{"zarr_format": 3}'],
+    [b"", b"CDF\x01" + b"\xff" * 100, b"<html>no such page</html>", b"\x89HDF", bytes(5000), b'{"zarr_format": 3}'],
 )
 @pytest.mark.parametrize("name", ["o.nc", "o"])
 def test_other_content_is_named(server: RangeServer, content: bytes, name: str) -> None:
