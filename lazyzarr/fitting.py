@@ -48,7 +48,7 @@ def fitting(what: str, inputs: Sequence[View], axis: int | Literal["any"] | None
     """
     problems: list[str] = []
     first = inputs[0]
-    named = next((k for k, view in enumerate(inputs) if view.dims is not None), 0)
+    known = next((k for k, view in enumerate(inputs) if view.dims is not None), 0)
     for number, view in enumerate(inputs):
         if axis != "any" and view.ndim != first.ndim:
             problems.append(f"{named(number, view)} has rank {view.ndim}, input 0 has {first.ndim}")
@@ -59,9 +59,9 @@ def fitting(what: str, inputs: Sequence[View], axis: int | Literal["any"] | None
                 "slice or pad it"
                 for k in unequal
             )
-        if view.dims is not None and view.dims != inputs[named].dims:
+        if view.dims is not None and view.dims != inputs[known].dims:
             problems.append(
-                f"{named(number, view)} has dimensions {view.dims}, input {named} has {inputs[named].dims}; "
+                f"{named(number, view)} has dimensions {view.dims}, input {known} has {inputs[known].dims}; "
                 "transpose or rename_dims"
             )
         problems.extend(_meaning_problems(number, view, first))
