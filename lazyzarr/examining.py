@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,6 +25,7 @@ from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, Stamp, StoredArray
 from lazyzarr.ir.nodes import Concat, Decode, Source, Tiles, inputs_of
+from lazyzarr.ir.origins import all_origins
 from lazyzarr.ir.segments import follow_each_other
 from lazyzarr.ir.tiles import tile_arrays
 
@@ -60,18 +61,33 @@ class End(Struct, frozen=True):
     """The axis of the array that may grow; None: any one, the view being this array alone."""
 
 
-def arrays_of(graph: Graph) -> list[tuple[StoredArray, Layout]]:
-    """Every stored array that a graph names, rows of tiles included, and its layout; as often as it is named."""
-    found = [(array, graph.layouts[array.layout]) for array in graph.arrays]
+class Named(NamedTuple):
+    """A stored array that a graph names."""
+
+    array: StoredArray
+    layout: Layout
+    whole: bool = True
+    """Whether shape and layout are those of the array itself; a table of origins keeps only how its chunks are keyed."""
+
+
+def arrays_of(graph: Graph) -> list[Named]:
+    """Every stored array that a graph names, rows of tiles and of origins included, as often as it is named."""
+    found: list[Named] = []
+    for array in graph.arrays:
+        layout = graph.layouts[array.layout]
+        if array.origins is None:
+            found.append(Named(array, layout))
+        else:
+            found += [Named(one, graph.layouts[one.layout], whole=False) for one in all_origins(graph, array)]
     for node in graph.nodes:
         if isinstance(node, Tiles):
             rows = tile_arrays(graph, node, np.arange(graph.tables[node.table].rows))
-            found += [(array, graph.layouts[array.layout]) for array in rows]
+            found += [Named(array, graph.layouts[array.layout]) for array in rows]
     return found
 
 
 def examine(
-    arrays: Iterable[tuple[StoredArray, Layout]], session: Session, attributes: Mapping[str, Any], end: End | None
+    arrays: Iterable[Named], session: Session, attributes: Mapping[str, Any], end: End | None
 ) -> dict[StoredArray, Examined]:
     """What became of each stored array.
 
@@ -87,21 +103,20 @@ def examine(
         The one array that may grow; not if it is there several times.
     """
     arrays = list(arrays)
-    if end is not None and sum(array == end.array for array, _ in arrays) > 1:
+    if end is not None and sum(named.array == end.array for named in arrays) > 1:
         end = None
 
-    def one(item: tuple[StoredArray, Layout]) -> Examined:
-        array, layout = item
+    def one(named: Named) -> Examined:
         try:
-            return _one(array, layout, session, attributes, end)
+            return _one(named, session, attributes, end)
         except SourceMissing as error:
-            return _named(array, "gone", str(error))
+            return _named(named.array, "gone", str(error))
         except LazyZarrError as error:
-            return _named(array, "changed" if isinstance(error, SourceChanged) else "unreachable", str(error))
+            return _named(named.array, "changed" if isinstance(error, SourceChanged) else "unreachable", str(error))
 
-    distinct = dict(arrays)
+    distinct = {named.array: named for named in arrays}
     with ThreadPoolExecutor(_THREADS) as pool:
-        return dict(zip(distinct, pool.map(one, distinct.items()), strict=True))
+        return dict(zip(distinct, pool.map(one, distinct.values()), strict=True))
 
 
 def growing_end(graph: Graph) -> End | None:
@@ -151,9 +166,8 @@ def _names(node: object, table: str) -> bool:
     return isinstance(node, Tiles) and node.table == table
 
 
-def _one(
-    array: StoredArray, layout: Layout, session: Session, attributes: Mapping[str, Any], end: End | None
-) -> Examined:
+def _one(named: Named, session: Session, attributes: Mapping[str, Any], end: End | None) -> Examined:
+    array, layout, whole = named
     if array.location is None or array.values is not None:
         return Examined(Found("(in the view)", "unchanged"), array)
     if array.refs is not None:
@@ -167,6 +181,10 @@ def _one(
     fresh = msgspec.structs.replace(array, stamp=now)
     if stamp.digest is not None and stamp.digest == now.digest:
         return Examined(_named(array, "touched", ", ".join(differences(stamp, now))).found, fresh)
+    if not whole:
+        return _named(
+            array, "changed", "the metadata are other ones, and a manifest does not keep all of them to compare"
+        )
     status, detail, shape = _compared(array, layout, read_array_metadata(bytes(text)), attributes, end)
     return Examined(_named(array, status, detail).found, msgspec.structs.replace(fresh, shape=shape))
 

@@ -29,6 +29,7 @@ from lazyzarr.growing import member_of
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json, StoredArray
 from lazyzarr.ir.nodes import Node, Tiles
+from lazyzarr.ir.origins import all_origins, origin_columns
 from lazyzarr.ir.tables import Table
 from lazyzarr.ir.tiles import tile_arrays, tile_columns
 from lazyzarr.members import disagreements, is_view, lengths_of, members_of
@@ -250,8 +251,31 @@ def _renewed(graph: Graph, new: Mapping[StoredArray, StoredArray]) -> Graph:
     for node in graph.nodes:
         if isinstance(node, Tiles) and node.table not in named:
             tables.pop(node.table, None)
-    arrays = [new.get(array, array) for array in graph.arrays]
+    arrays = [
+        new.get(array, array) if array.origins is None else _renewed_origins(graph, array, new, tables)
+        for array in graph.arrays
+    ]
+    kept = {array.origins for array in arrays}
+    for array in graph.arrays:
+        if array.origins is not None and array.origins not in kept:
+            tables.pop(array.origins, None)
     return Graph(nodes, layouts=graph.layouts, arrays=arrays, tables=tables)
+
+
+def _renewed_origins(
+    graph: Graph, array: StoredArray, new: Mapping[StoredArray, StoredArray], tables: dict[str, Table]
+) -> StoredArray:
+    """The array with a table of origins that has the new stamps; nothing else of an origin is ever renewed."""
+    assert array.origins is not None
+    table = graph.tables[array.origins]
+    old = all_origins(graph, array)
+    if not any(one in new for one in old):
+        return array
+    urls = [one.location or "" for one in old]
+    stamps = [new.get(one, one).stamp for one in old]
+    made = Table(origin_columns(urls, stamps, np.asarray(table["layout"]).tolist(), np.asarray(table["grid"]).tolist()))
+    tables[made.name] = made
+    return msgspec.structs.replace(array, origins=made.name)
 
 
 def _renewed_tiles(

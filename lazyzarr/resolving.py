@@ -113,6 +113,12 @@ class _Resolver:
         where = shown(array.location or "")
         if chain.sharding is None:
             raise _unsupported(where, "its shards are compressed as a whole", "rewrite it")
+        if array.origins is not None:
+            raise _unsupported(
+                "the arrays of a manifest",
+                "its rows are of whole shards",
+                "open it with manifest=False, or resolve the shards before saving",
+            )
         if array.variants:
             raise _unsupported(where, "its chunks have several codec chains", "rewrite it with one")
         value = fill.full((), layout.fill_value, layout.data_type)

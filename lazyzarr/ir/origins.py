@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Stamp, StoredArray
 from lazyzarr.ir.tables import Column, Table
 from lazyzarr.ir.tiles import located_rows, stamp_columns
@@ -51,6 +52,13 @@ def origins_at(table: Table, rows: np.ndarray, array: StoredArray, chunk_shape: 
             one = StoredArray(choices[layout], shape, url, stamp=stamp)
         found.append(with_grant(one, table.grant))
     return found
+
+
+def all_origins(graph: Graph, array: StoredArray) -> list[StoredArray]:
+    """What every row of the table of an array stands for, in order."""
+    assert array.origins is not None
+    table = graph.tables[array.origins]
+    return origins_at(table, np.arange(table.rows), array, graph.layouts[array.layout].chunk_shape)
 
 
 def with_grant(array: StoredArray, grant: str) -> StoredArray:

@@ -58,6 +58,33 @@ def test_new_times_of_equal_content(tmp_path: Path, count: int) -> None:
     np.testing.assert_array_equal(lz.open(target).read(), np.concatenate(data), strict=True)
 
 
+def test_sources_of_a_manifest_alone_are_looked_at(tmp_path: Path) -> None:
+    data = [stored(tmp_path, number) for number in range(3)]
+    with h5py.File(tmp_path / "x.nc", "w") as file:
+        file.create_dataset("x", data=np.arange(12, dtype="i4").reshape(3, 4), chunks=(3, 4))
+    parts = [lz.open(tmp_path / f"{number}.zarr") for number in range(3)]
+    target = tmp_path / "view.zarr"
+    lz.save(lz.concat([part[:2] for part in parts]), target, manifest="only")
+    assert lz.refresh(target).views[0].counts == {"unchanged": 3}
+    retag(tmp_path / "1.zarr")
+    report = lz.refresh(target)
+    assert (report.views[0].counts, report.written) == ({"touched": 1, "unchanged": 2}, True)
+    assert lz.refresh(target).views[0].counts == {"unchanged": 3}
+    np.testing.assert_array_equal(lz.open(target).read(), np.concatenate([one[:2] for one in data]), strict=True)
+    zarr.open_array(tmp_path / "0.zarr", mode="r+").attrs["new"] = 1
+    (tmp_path / "2.zarr" / "zarr.json").unlink()
+    with pytest.raises(lz.RefreshRefused) as caught:
+        lz.refresh(target, accept=["metadata", "grown"])
+    assert caught.value.report.views[0].counts == {"changed": 1, "gone": 1, "unchanged": 1}
+
+    lz.save(lz.open(tmp_path / "x.nc", "x"), target, manifest="only", overwrite=True)
+    assert lz.refresh(target).views[0].counts == {"unchanged": 1}
+    os.utime(tmp_path / "x.nc", ns=(1, 1))
+    with pytest.raises(lz.RefreshRefused) as caught:
+        lz.refresh(target)
+    assert caught.value.report.views[0].counts == {"changed": 1}
+
+
 @pytest.mark.parametrize("count", [1, 3, 40])
 def test_the_last_one_grew(tmp_path: Path, count: int) -> None:
     target, data = saved(tmp_path, count)
