@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from msgspec import Struct
 
-from lazyzarr.errors import SaveUnsupported, SourceProtocolError, UnsupportedFeature, ViewSchemaError
+from lazyzarr.errors import SaveUnsupported, SourceProtocolError, UnsupportedFeature, ViewLimitError, ViewSchemaError
 from lazyzarr.formats.zarr_fill import fill_v3
 from lazyzarr.formats.zarr_v2 import V2Array, read_v2
 from lazyzarr.ir.array_metadata import array_metadata, to_text
@@ -25,6 +25,8 @@ from lazyzarr.ir.data_type import DataType, from_json, from_numpy, to_numpy
 from lazyzarr.ir.layout import DEFAULT_KEYS, Layout, NamedConfig
 
 Document = bytes | str | Mapping[str, Any]
+MOST_CODECS = 1_000
+"""Codecs of a chain that are looked at, whatever the limits of the caller say of the result."""
 
 _MEMBERS = frozenset(
     (
@@ -118,7 +120,10 @@ def _read_v3(document: Mapping[str, Any]) -> ZarrArrayInfo:
         raise _unsupported(f"storage transformers {document['storage_transformers']!r} are not read")
     shape = _whole("shape", document["shape"])
     data_type = _data_type(document["data_type"])
-    codecs = tuple(_codec(one) for one in _list("codecs", document["codecs"]))
+    listed = _list("codecs", document["codecs"])
+    if len(listed) > MOST_CODECS:
+        raise ViewLimitError("codecs", len(listed), MOST_CODECS, remedy="write the array with one of each codec")
+    codecs = tuple(_codec(one) for one in listed)
     chunk_shape = _chunk_shape(document["chunk_grid"], shape, codecs)
     layout = Layout(
         data_type,
@@ -130,8 +135,6 @@ def _read_v3(document: Mapping[str, Any]) -> ZarrArrayInfo:
     attributes = document.get("attributes") or {}
     if not isinstance(attributes, dict):
         raise _bad(f"attributes are a {type(attributes).__name__}", "attributes are a JSON object")
-    if not isinstance(attributes, dict):
-        raise _bad(f"attributes are {attributes!r}", "they are a JSON object")
     names = _dimension_names(document.get("dimension_names"), len(shape))
     return ZarrArrayInfo(shape, layout, names, dict(cast("dict[str, Any]", attributes)))
 

@@ -23,7 +23,7 @@ from lazyzarr.errors import NotFlat
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.layout import Json
 from lazyzarr.lower.aligned import AlignedManifest
-from lazyzarr.lower.chunk_facts import Facts
+from lazyzarr.lower.chunk_facts import Facts, has_shards
 from lazyzarr.lower.fragments import blocks
 from lazyzarr.lower.lifting import Form, common_order, lifted, spelled
 from lazyzarr.lower.lowering import Lowered
@@ -167,7 +167,10 @@ def _form(facts: Facts) -> tuple[Form, tuple[int, ...] | None, list[Problem]]:
 
 
 def default_form(facts: Facts) -> tuple[Form, tuple[int, ...]]:
-    """The chain of an array without a stored chunk: that of the chunks that could be stored, or the plainest."""
+    """The chain of an array without a stored chunk: that of the chunks that could be stored, or the plainest.
+
+    Shards are of one shape, and the grid of what is stored nowhere is any.
+    """
     rank = facts.rank
     if facts.absent:
         found, lowered = facts.absent[0], facts.lowered
@@ -175,7 +178,7 @@ def default_form(facts: Facts) -> tuple[Form, tuple[int, ...]]:
         axes = tuple(found.axis[0, : len(layout.chunk_shape)].tolist())
         one = lifted(layout, axes, rank)
         order = one.form.fixed or common_order([one.order], rank)
-        if not one.refusal and order is not None:
+        if not one.refusal and order is not None and not has_shards(layout):
             return one.form, order
     dtype = to_numpy(facts.lowered.schema.data_type)
     name = {"T": "vlen-utf8", "O": "vlen-bytes"}.get(dtype.kind, "bytes")

@@ -175,7 +175,7 @@ class Facts:
         for number in np.unique(layout).tolist():
             one = chunks.layouts[number]
             mine = layout == number
-            shown = mine if _has_shards(one) else mine & (state == OBJECT)
+            shown = mine if has_shards(one) else mine & (state == OBJECT)
             if shown.any():
                 fill[shown] = self._fill_number(one.fill_value)
             size[mine & (size < 0)] = math.prod(one.chunk_shape) * to_numpy(one.data_type).itemsize
@@ -300,7 +300,7 @@ class Facts:
             layout = chunks.layouts[number]
             mine = chunks.layout[chunk] == number
             may_be_absent = mine & (state == OBJECT) & (chunks.place[chunk] == NOWHERE)
-            if _has_shards(layout) or bool(may_be_absent.any()):
+            if has_shards(layout) or bool(may_be_absent.any()):
                 self.shows(layout.fill_value)
         form, order = np.array(kinds, np.int64).T
         return form[which], order[which]
@@ -402,7 +402,8 @@ def _pairs(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return np.stack([found // width, found % width], axis=1), which
 
 
-def _has_shards(layout: Layout) -> bool:
+def has_shards(layout: Layout) -> bool:
+    """Whether chunks of the layout are shards."""
     return any(codec.name == SHARDING for codec in layout.codecs)
 
 

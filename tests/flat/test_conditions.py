@@ -11,6 +11,7 @@ import pytest
 import zarr
 
 import lazyzarr as lz
+from lazyzarr.ir.layout import NamedConfig
 from lazyzarr.lower.aligned import INLINE, MISSING, OBJECT, RANGE
 from tests.flat.reading import read_flat, read_with_zarr
 from tests.review.referenced import PLAIN, SWAPPED, referenced
@@ -245,6 +246,24 @@ def test_a_missing_chunk_may_be_cut_anywhere(tmp_path: Path) -> None:
     assert_flat(lz.concat([holes, holes[::-1][:1]]), (2, 6))
     assert_flat(holes[2:].T[::-1], (6, 2))
     assert holes[2:].flatten().state.tolist() == [MISSING]
+
+
+def test_shards_that_are_missing_say_nothing_of_the_chain(tmp_path: Path) -> None:
+    (tmp_path / "c").write_bytes(b"")
+    little = [{"name": "bytes", "configuration": {"endian": "little"}}]
+    inner = {"chunk_shape": [2, 3], "codecs": little, "index_codecs": little}
+    holes = referenced(
+        tmp_path / "c",
+        [0] * 4,
+        [0] * 4,
+        (8, 12),
+        (4, 6),
+        codecs=(NamedConfig("sharding_indexed", inner),),
+        fill_value=2,
+        state=np.zeros(4, np.uint8),
+    )
+    manifest = assert_flat(holes[3:, :1], (5, 1))
+    assert [codec.name for codec in manifest.codecs] == ["bytes"]
 
 
 def test_constants_are_compared_by_their_bits(tmp_path: Path) -> None:
