@@ -114,11 +114,10 @@ class Execution:
         most, exact = chain.encoded
         # also where the bytes are the cells: reading into cold memory costs more than copying them there
         room = self._room(len(pack) * most if exact else len(pack) * chain.nbytes + most)
-        urls = self.plan.chunks.urls(slice(pack.first, pack.stop))
         decoded, at = 0, pack.first
         while at < pack.stop:
             self._go_on()
-            lengths = self.session.read_packed(urls[at - pack.first :], room, most, exact=exact, grant=pack.grant)
+            lengths = self.session.read_packed(pack.urls[at - pack.first :], room, most, exact=exact, grant=pack.grant)
             if not lengths:
                 decoded += self._request(self.plan.whole(at))
                 at += 1

@@ -40,6 +40,8 @@ class Pack(NamedTuple):
     stop: int
     way: Way
     grant: str
+    urls: list[str]
+    """Of the objects; spelled for all packs at once, since most of the cost is per call."""
 
     def __len__(self) -> int:
         return self.stop - self.first
@@ -85,7 +87,10 @@ def packs(
     position = np.arange(len(rows))
     inside = position - np.maximum.accumulate(np.where(apart, position, 0))
     begins = np.flatnonzero(inside % per_pack[layout] == 0).tolist()
-    spelled, ways = list(names), list(Way)
-    first, last = rows[begins].tolist(), rows[[*(b - 1 for b in begins[1:]), -1]].tolist()
-    columns = (first, last, way[begins].tolist(), granted[begins].tolist())
-    return [Pack(a, b + 1, ways[w], spelled[g]) for a, b, w, g in zip(*columns, strict=True)]
+    urls, spelled, ways = chunks.urls(rows), list(names), list(Way)
+    ends = [*begins[1:], len(rows)]
+    columns = (begins, ends, rows[begins].tolist(), way[begins].tolist(), granted[begins].tolist())
+    return [
+        Pack(first, first + end - begin, ways[w], spelled[g], urls[begin:end])
+        for begin, end, first, w, g in zip(*columns, strict=True)
+    ]
