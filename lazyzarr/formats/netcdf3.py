@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import shown
-from lazyzarr.codecs.values import PACKING, cf_unpack
 from lazyzarr.errors import LazyZarrError, ViewLimitError
+from lazyzarr.formats.packing import Packing, packing_of
 from lazyzarr.formats.prefix import Prefix
 from lazyzarr.formats.referenced import Referenced, ReferencedGroup, Unreadable, json_values, text, unsupported
 from lazyzarr.ir import fill
-from lazyzarr.ir.data_type import from_numpy
+from lazyzarr.ir.data_type import from_numpy, to_numpy
 from lazyzarr.ir.layout import Json, Layout, NamedConfig, Stamp
 
 MAGIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
@@ -181,7 +181,7 @@ def read_header(prefix: Prefix) -> Header:
     return header
 
 
-def import_netcdf3(session: Session, url: str, *, packing: Literal["auto", "raw"] = "auto") -> ReferencedGroup:
+def import_netcdf3(session: Session, url: str, *, packing: Packing = "auto") -> ReferencedGroup:
     """Describe every variable of a file.
 
     Raises
@@ -208,7 +208,7 @@ def import_netcdf3(session: Session, url: str, *, packing: Literal["auto", "raw"
     return ReferencedGroup("/", json_values(header.attributes), members)
 
 
-def _described(header: Header, one: Variable, prefix: Prefix, url: str, packing: str) -> Referenced:
+def _described(header: Header, one: Variable, prefix: Prefix, url: str, packing: Packing) -> Referenced:
     if any(header.dimensions[number][1] == 0 for number in one.dimensions[1:]):
         raise unsupported(
             "NetCDF-3", "the record dimension is not its first", "the format does not allow it; write the file anew"
@@ -224,7 +224,7 @@ def _described(header: Header, one: Variable, prefix: Prefix, url: str, packing:
         shape = inner
         chunk, columns = contiguous(one.begin, shape, one.dtype.itemsize)
     data_type = from_numpy(one.dtype.newbyteorder("="))
-    decode, attributes = unpacking(one.attributes, data_type, packing)
+    decode, kept = packing_of(one.attributes, to_numpy(data_type), packing)
     codec = NamedConfig("bytes") if one.dtype.itemsize == 1 else NamedConfig("bytes", {"endian": "big"})
     layout = Layout(data_type, stored_fill(one.attributes, one.dtype), chunk, (codec,))
     names = tuple(header.dimensions[number][0] for number in one.dimensions)
@@ -235,7 +235,7 @@ def _described(header: Header, one: Variable, prefix: Prefix, url: str, packing:
         columns,
         (url,),
         (stamped(prefix),),
-        attributes=attributes,
+        attributes=json_values(kept),
         dimension_names=names if len(set(names)) == len(names) else None,
         decode=decode,
     )
@@ -276,18 +276,6 @@ def contiguous(begin: int, shape: tuple[int, ...], cell: int) -> tuple[tuple[int
     length = math.prod(chunk) * cell
     offsets = np.uint64(begin) + np.arange(count, dtype=np.uint64) * np.uint64(length)
     return chunk, {"offset": offsets, "length": np.full(count, length, np.uint64)}
-
-
-def unpacking(
-    attributes: dict[str, Any], data_type: Any, packing: str
-) -> tuple[dict[str, Json] | None, dict[str, Json]]:
-    """The decode that packing attributes ask for, and the attributes that remain."""
-    if packing == "raw" or not any(name in attributes for name in PACKING) or not isinstance(data_type, str):
-        return None, json_values(attributes)
-    if not data_type.startswith(("int", "uint", "float")):
-        return None, json_values(attributes)
-    decode, kept = cf_unpack(attributes, data_type)
-    return decode, json_values(kept)
 
 
 def stored_fill(attributes: dict[str, Any], dtype: np.dtype[Any]) -> Json:

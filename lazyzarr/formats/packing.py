@@ -23,6 +23,7 @@ from lazyzarr.ir.data_type import DataType, from_numpy, to_numpy
 from lazyzarr.ir.layout import Json
 
 Packing = Literal["auto", "raw"]
+_SPECIAL = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 
 
 def packing_of(
@@ -70,7 +71,7 @@ def with_fill_value(attributes: Mapping[str, Any], data_type: DataType, fill_val
     Examples
     --------
     >>> with_fill_value({}, "int16", -1), with_fill_value({"_FillValue": "AAAAAAAA8D8="}, "float32", None)
-    ({'_FillValue': np.int16(-1)}, {'_FillValue': 1.0})
+    ({'_FillValue': np.int16(-1)}, {'_FillValue': np.float32(1.0)})
     """
     out = dict(attributes)
     dtype = to_numpy(data_type)
@@ -78,15 +79,28 @@ def with_fill_value(attributes: Mapping[str, Any], data_type: DataType, fill_val
         return out
     if fill_value is not None:
         out["_FillValue"] = fill.from_json(fill_value, data_type)
-    elif dtype.kind == "f" and isinstance(out.get("_FillValue"), str):
+    elif "_FillValue" in out:
+        out["_FillValue"] = _of_type(out["_FillValue"], dtype)
+    return out
+
+
+def _of_type(value: Any, dtype: np.dtype[Any]) -> Any:
+    """A fill value in JSON as a number of the stored type, where it is one."""
+    if isinstance(value, str) and dtype.kind == "f":
+        if value in _SPECIAL:
+            return dtype.type(_SPECIAL[value])
         try:
-            (out["_FillValue"],) = struct.unpack("<d", base64.b64decode(out["_FillValue"], validate=True))
+            (value,) = struct.unpack("<d", base64.b64decode(value, validate=True))
         except (binascii.Error, ValueError, struct.error) as error:
             raise CastError(
-                f"unpack: _FillValue is {out['_FillValue']!r}; of Zarr v3 it is 8 bytes in base64; correct the attribute",
+                f"unpack: _FillValue is {value!r}; of Zarr v3 it is 8 bytes in base64; correct the attribute",
                 reason="packing-ambiguous",
             ) from error
-    return out
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with np.errstate(all="ignore"):
+            cast = np.asarray(value).astype(dtype)[()]
+        return cast if cast == value or value != value else value
+    return value
 
 
 class _Exact:

@@ -1,22 +1,18 @@
 """Zarr arrays whose chunks are references: metadata plus a manifest become a `Referenced` array.
 
-Owns the check of a manifest against the grid of its array, and the packing attributes as xarray writes them into
-Zarr (fill values of floating point in base64). Refuses manifests of another shape than the grid, and offsets that no
+Owns the check of a manifest against the grid of its array. Refuses manifests of another shape than the grid, and offsets that no
 object can have.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from lazyzarr.codecs.values import PACKING, cf_unpack
 from lazyzarr.errors import SourceProtocolError
+from lazyzarr.formats.packing import Packing, packing_of, with_fill_value
 from lazyzarr.formats.referenced import Referenced, distinct, json_values
 from lazyzarr.formats.zarr import ZarrArrayInfo
 from lazyzarr.ir.data_type import DataType, to_numpy
@@ -39,7 +35,7 @@ def referenced(
     inline: Mapping[int, bytes],
     stamps: Mapping[str, Stamp],
     *,
-    packing: Literal["auto", "raw"],
+    packing: Packing,
 ) -> Referenced:
     """An array from one row for each chunk of its grid.
 
@@ -102,7 +98,7 @@ def referenced(
 
 
 def cf_decode(
-    attributes: Mapping[str, Any], data_type: DataType, packing: str
+    attributes: Mapping[str, Any], data_type: DataType, packing: Packing
 ) -> tuple[dict[str, Json] | None, dict[str, Json]]:
     """The decode that packing attributes of a Zarr array ask for, and the attributes that remain.
 
@@ -113,29 +109,10 @@ def cf_decode(
     ('float64', {'units': 'K'})
     """
     own = json_values(attributes)
-    dtype = to_numpy(data_type)
-    if packing == "raw" or dtype.kind not in "iuf" or not any(name in own for name in PACKING):
+    if packing == "raw":
         return None, own
-    given = {name: _number(value, dtype) if name == "_FillValue" else value for name, value in own.items()}
-    decode, kept = cf_unpack(given, data_type)
+    decode, kept = packing_of(with_fill_value(own, data_type, None), to_numpy(data_type), packing)
     return decode, {name: value for name, value in own.items() if name in kept}
-
-
-def _number(value: Any, dtype: np.dtype[Any]) -> Any:
-    """A fill value as a number of the stored type: xarray has that of floating point in base64 (8 bytes)."""
-    if isinstance(value, str) and dtype.kind == "f":
-        special = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
-        if value in special:
-            return dtype.type(special[value])
-        try:
-            return dtype.type(struct.unpack("<d", base64.b64decode(value, validate=True))[0])
-        except (binascii.Error, struct.error):
-            return value  # what it is is said by `cf_unpack`
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        with np.errstate(all="ignore"):
-            cast = np.asarray(value).astype(dtype)[()]
-        return cast if cast == value or value != value else value
-    return value
 
 
 def _lies(name: str, what: str) -> SourceProtocolError:
