@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Buffer, Sequence
 from typing import Any
 
-import numpy as np
-
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.document.plain_array import chunk_shape_of, plain_chain
 from lazyzarr.errors import NotFlat, SourceMissing
@@ -45,6 +43,7 @@ class ServedArray:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import lazyzarr as lz
     >>> array = ServedArray(lz.open(np.arange(4)).unpack(scale_factor=0.5))
     >>> array.passed_on, array.grid, np.frombuffer(array.chunk((0,)), "<f8").tolist()
@@ -81,9 +80,7 @@ class ServedArray:
             As reading the view; never an error that a Zarr store takes for an absent chunk.
         """
         if self._flat is not None:
-            return self._passed(
-                self._flat, int(np.ravel_multi_index(tuple(place), self.grid)) if place else 0, start, length
-            )
+            return self._passed(self._flat, self._row(place), start, length)
         cells = self._view[
             tuple(slice(k * c, (k + 1) * c) for k, c in zip(place, self._layout.chunk_shape, strict=True))
         ]
@@ -96,9 +93,13 @@ class ServedArray:
 
     def is_there(self, place: Sequence[int]) -> bool:
         """Whether a chunk of the grid is stored, as far as the metadata says."""
-        if self._flat is None or not place:
-            return self._flat is None or int(self._flat.state[0]) != MISSING
-        return int(self._flat.state[int(np.ravel_multi_index(tuple(place), self.grid))]) != MISSING
+        return self._flat is None or int(self._flat.state[self._row(place)]) != MISSING
+
+    def _row(self, place: Sequence[int]) -> int:
+        row = 0
+        for at, length in zip(place, self.grid, strict=True):
+            row = row * length + at
+        return row
 
     def _passed(self, flat: AlignedManifest, row: int, start: int, length: int | None) -> Buffer | None:
         """The bytes of one chunk of the manifest, checked as any read is."""
@@ -107,9 +108,8 @@ class ServedArray:
             return None
         if state == INLINE:
             return cut(flat.inline(row), start, length)
-        rows = slice(row, row + 1)
-        (url,), (origin,) = flat.urls(rows), flat.places(rows)
-        assert origin is not None
+        origin = flat.origins[int(flat.origin[row])]
+        url = origin.url(int(flat.number[row]))
         session, grant = self._view.reader.session, origin.grant
         if origin.keys is None:
             first, size = _part(int(flat.length[row]), start, length)

@@ -5,6 +5,8 @@ Owns the two encodings of the Zarr v3 specification. Refuses others, by name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lazyzarr.errors import UnsupportedFeature
@@ -41,10 +43,29 @@ def chunk_keys(encoding: NamedConfig, coords: np.ndarray, above: str = "") -> li
     >>> chunk_keys(NamedConfig("default"), np.zeros((1, 0))), chunk_keys(NamedConfig("v2"), np.zeros((1, 0)))
     (['c'], ['0'])
     """
-    mark = separator(encoding)
-    plain = encoding.name == "v2"
     rank = coords.shape[1]
     if not rank:
-        return [above + ("0" if plain else "c")] * len(coords)
-    form = above.replace("%", "%%") + ("" if plain else "c" + mark) + mark.join(["%d"] * rank)
+        return [chunk_key(encoding, (), above)] * len(coords)
+    front, mark = _front(encoding)
+    form = above.replace("%", "%%") + front + mark.join(["%d"] * rank)
     return [form % row for row in zip(*coords.T.tolist(), strict=True)]
+
+
+def chunk_key(encoding: NamedConfig, coords: Sequence[int], above: str = "") -> str:
+    """As `chunk_keys`, for one chunk and quicker.
+
+    Examples
+    --------
+    >>> chunk_key(NamedConfig("default"), (0, 12), "a.zarr/")
+    'a.zarr/c/0/12'
+    """
+    if not coords:
+        return above + ("0" if encoding.name == "v2" else "c")
+    front, mark = _front(encoding)
+    return above + front + mark.join(map(str, coords))
+
+
+def _front(encoding: NamedConfig) -> tuple[str, str]:
+    """What coordinates stand behind, and what is between them."""
+    mark = separator(encoding)
+    return ("" if encoding.name == "v2" else "c" + mark), mark

@@ -22,7 +22,7 @@ from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.codecs.values import decode_values
 from lazyzarr.errors import LazyZarrError, ShapeError
 from lazyzarr.ir import fill
-from lazyzarr.ir.chunk_keys import chunk_keys
+from lazyzarr.ir.chunk_keys import chunk_key, chunk_keys
 from lazyzarr.ir.data_type import DataType, from_numpy, msgspec_form
 from lazyzarr.ir.layout import Json, Layout, NamedConfig, Stamp
 from lazyzarr.lower.lifting import VALUE_WISE, stored_type
@@ -50,6 +50,22 @@ class Origin(Struct, frozen=True):
     def document(self) -> str:
         """Location of the metadata document of the array: while it is there, an absent chunk is fill."""
         return f"{self.location}/{self.metadata}"
+
+    def url(self, number: int) -> str:
+        """Location of the object, or of the chunk of this number (in C order) below the array.
+
+        Examples
+        --------
+        >>> Origin("file:///d/a.zarr", keys=NamedConfig("default"), grid=(2, 3)).url(4)
+        'file:///d/a.zarr/c/1/1'
+        """
+        if self.keys is None:
+            return self.location
+        coords: list[int] = []
+        for length in reversed(self.grid):
+            number, at = divmod(number, length)
+            coords.append(at)
+        return chunk_key(self.keys, coords[::-1], f"{self.location}/")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

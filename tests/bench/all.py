@@ -10,9 +10,10 @@ import access
 import flatten
 import many
 import scan
+import serving
 from measuring import Row, arguments, table
 
-PARTS = {"scan": scan.rows, "access": access.rows, "many": many.rows, "flatten": flatten.rows}
+PARTS = {"scan": scan.rows, "access": access.rows, "many": many.rows, "flatten": flatten.rows, "serving": serving.rows}
 
 
 def main() -> None:
