@@ -37,6 +37,7 @@ from lazyzarr.foreign import (
 )
 from lazyzarr.formats.manifest_reading import manifest_of
 from lazyzarr.formats.packing import Packing
+from lazyzarr.formats.referenced import Keyed
 from lazyzarr.formats.signatures import described, is_hdf5
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import GroupInfo, read_group_metadata
@@ -48,6 +49,7 @@ from lazyzarr.ir.tables import Table
 from lazyzarr.kerchunk_views import References
 from lazyzarr.leaves import source
 from lazyzarr.read import Reader
+from lazyzarr.reference_views import keyed_view
 from lazyzarr.view import View
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup")
@@ -200,6 +202,11 @@ class Opening:
         self.limits.check("codecs", len(info.layout.codecs), where=shown(url))
         array = StoredArray(layout=0, shape=info.shape, location=url, stamp=stamp)
         attrs = copy.deepcopy(info.attributes)
+        if info.lengths is not None:
+            found = Keyed(
+                shown(url), info.shape, info.layout, url, stamp, attrs, info.dimension_names, None, info.lengths
+            )
+            return keyed_view(found, self.reader)
         return source(array, [info.layout], reader=self.reader, dims=info.dimension_names, attrs=attrs)
 
     def _group(self, url: str, info: GroupInfo, known: tuple[str, ...] | None) -> Group:
@@ -367,7 +374,7 @@ def _is_json(start: bytes) -> bool:
 @lru_cache(maxsize=256)
 def _array_metadata(document: bytes, attributes: bytes | None) -> ZarrArrayInfo:
     """Parsed metadata; the arrays of an archive often have the same text, and then share one layout."""
-    return read_array_metadata(document, attributes)
+    return read_array_metadata(document, attributes, uneven=True)
 
 
 def inline(array: np.ndarray, reader: Reader) -> View:

@@ -25,6 +25,7 @@ from lazyzarr.ir.nodes import Concat, Decode, Fill, Overlay
 from lazyzarr.ir.tables import Table
 from lazyzarr.leaves import source
 from lazyzarr.read import Reader
+from lazyzarr.uneven import pieced
 from lazyzarr.view import View
 
 MOST_INLINE = 4096
@@ -58,7 +59,7 @@ def member_view(found: Member | Callable[[], Member], reader: Reader, grant: str
     if isinstance(found, Unreadable):
         raise refusal(found)
     if isinstance(found, Keyed):
-        return _finished(_keyed(found, reader), found)
+        return keyed_view(found, reader)
     return array_view(found, reader, grant)
 
 
@@ -79,7 +80,10 @@ def array_view(found: Referenced, reader: Reader, grant: str = "") -> View:
         allowed = reader.session.grants[grant]
         for url in found.urls:
             allowed.check(url)
-    view = _stored(found, reader, grant)
+    if found.lengths is None:
+        view = _stored(found, reader, grant)
+    else:
+        view = pieced(found, reader, lambda one: _stored(one, reader, grant))
     if found.tail is not None:
         view = View(Concat((0, 1), 0), (view, _stored(found.tail, reader, grant)), reader=reader)
     return _finished(view, found)
@@ -91,9 +95,12 @@ def _finished(view: View, found: Referenced | Keyed) -> View:
     return view if found.decode is None else unpacked(view, found.decode, cast)
 
 
-def _keyed(found: Keyed, reader: Reader) -> View:
+def keyed_view(found: Keyed, reader: Reader) -> View:
+    """The view of an array under chunk keys."""
+    if found.lengths is not None:
+        return _finished(pieced(found, reader, lambda one: _stored(one, reader, "")), found)
     array = StoredArray(layout=0, shape=found.shape, location=found.location, stamp=found.stamp)
-    return source(array, [found.layout], reader=reader)
+    return _finished(source(array, [found.layout], reader=reader), found)
 
 
 def unpacked(view: View, configuration: dict[str, Json], cast: str | None = None) -> View:

@@ -152,7 +152,7 @@ def value(given: Any, of: DataType | None = None) -> str:
 def place(array: StoredArray) -> str:
     """The short name of a stored array: the end of its location."""
     if array.location is None:
-        return "(in memory)"
+        return "(in memory)" if array.origins is None else "(as its table says)"
     return printable("/".join(shown(array.location).rstrip("/").split("/")[-2:]), MOST_LETTERS)
 
 

@@ -26,7 +26,7 @@ from lazyzarr.formats.icechunk_manifest import Checksums, checksums
 from lazyzarr.formats.referenced import Keyed, Referenced, ReferencedGroup, Unreadable, json_values
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import read_group_metadata
-from lazyzarr.formats.zarr_references import cf_decode, grid_of, referenced
+from lazyzarr.formats.zarr_references import cf_decode, referenced
 from lazyzarr.ir.layout import Stamp
 
 Packing = Literal["auto", "raw"]
@@ -138,7 +138,7 @@ class _Snapshot:
         self._pins: dict[bytes, list[Checksums]] | None = None
 
     def array(self, path: str, info: ZarrArrayInfo) -> Referenced:
-        grid = grid_of(info)
+        grid = info.grid
         count = int(np.prod(grid, dtype=np.int64))
         urls = np.full(count, "", np.dtypes.StringDType())
         offsets, lengths = np.zeros(count, np.uint64), np.zeros(count, np.uint64)
@@ -233,7 +233,7 @@ class _Store:
         stamp = self.session.read_stamped(child(url, info.layout.metadata))[1]
         decode, attributes = cf_decode(info.attributes, info.layout.data_type, self.packing)
         name = path.rpartition("/")[2] or "array"
-        return Keyed(name, info.shape, info.layout, url, stamp, attributes, info.dimension_names, decode)
+        return Keyed(name, info.shape, info.layout, url, stamp, attributes, info.dimension_names, decode, info.lengths)
 
 
 def _node(tree: _Snapshot | _Store, path: str) -> Referenced | ReferencedGroup | Unreadable | Keyed:
@@ -252,7 +252,7 @@ def _node(tree: _Snapshot | _Store, path: str) -> Referenced | ReferencedGroup |
         names = _run(_names(tree.store, path))
         members = {name: partial(_member, tree, f"{path}/{name}".lstrip("/")) for name in names}
         return ReferencedGroup(f"/{path}", json_values(node.attributes), members)
-    return tree.array(path, read_array_metadata(found))
+    return tree.array(path, read_array_metadata(found, uneven=True))
 
 
 def _member(tree: _Snapshot | _Store, path: str) -> Referenced | ReferencedGroup | Unreadable | Keyed:

@@ -21,6 +21,9 @@ Columns = Mapping[str, np.ndarray]
 some chunk is missing (0), ``url`` int32 into the objects where there are several."""
 
 
+Lengths = tuple[tuple[int, ...], ...]
+
+
 @dataclass(frozen=True)
 class Referenced:
     """An array whose chunks are byte ranges of objects, or stored inside the manifest."""
@@ -44,6 +47,8 @@ class Referenced:
     """Stored bytes of chunks that have no object, by row; their ``state`` is 0."""
     tail: Referenced | None = None
     """What follows along the first axis with another layout."""
+    lengths: Lengths | None = None
+    """Of every chunk along each axis where they differ; the rows of the columns are of that grid."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class Keyed:
     attributes: dict[str, Json]
     dimension_names: tuple[str | None, ...] | None
     decode: dict[str, Json] | None
+    lengths: Lengths | None = None
+    """Of every chunk along each axis where they differ."""
 
 
 @dataclass(frozen=True)

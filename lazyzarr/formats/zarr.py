@@ -2,8 +2,8 @@
 
 Owns the reading of ``zarr.json``, of ``.zarray`` with ``.zattrs``, and the writing of plain ``zarr.json``. What was
 read is normalized: one name per data type and codec, fill values in one form, value-wise codecs in front. Refuses what
-it cannot represent (storage transformers, irregular grids, unknown extensions that have to be understood) by name,
-and opens nothing: the caller brings the text.
+it cannot represent (storage transformers, unknown extensions that have to be understood) by name, and opens nothing:
+the caller brings the text.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from lazyzarr.ir.data_type import DataType, from_json, from_numpy, to_numpy
 from lazyzarr.ir.layout import DEFAULT_KEYS, Layout, NamedConfig
 
 Document = bytes | str | Mapping[str, Any]
+MOST_EDGES = 1_000_000
+"""Chunks of one axis whose lengths differ."""
 MOST_CODECS = 1_000
 """Codecs of a chain that are looked at, whatever the limits of the caller say of the result."""
 
@@ -53,9 +55,20 @@ class ZarrArrayInfo(Struct, frozen=True):
     layout: Layout
     dimension_names: tuple[str | None, ...] | None
     attributes: dict[str, Any]
+    lengths: tuple[tuple[int, ...], ...] | None = None
+    """Of every chunk along each axis, where they differ; the chunk shape of the layout then has the largest."""
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Chunks along each axis."""
+        if self.lengths is not None:
+            return tuple(map(len, self.lengths))
+        return tuple(-(-n // c) for n, c in zip(self.shape, self.layout.chunk_shape, strict=True))
 
 
-def read_array_metadata(document: Document, attributes: Document | None = None) -> ZarrArrayInfo:
+def read_array_metadata(
+    document: Document, attributes: Document | None = None, *, uneven: bool = False
+) -> ZarrArrayInfo:
     """Read the metadata of an array of either version.
 
     Parameters
@@ -64,6 +77,8 @@ def read_array_metadata(document: Document, attributes: Document | None = None) 
         Content of ``zarr.json`` or ``.zarray``, as text or parsed.
     attributes
         Content of ``.zattrs``, for version 2.
+    uneven
+        Whether the caller knows what to do with chunks of different lengths.
 
     Raises
     ------
@@ -86,7 +101,10 @@ def read_array_metadata(document: Document, attributes: Document | None = None) 
         return _from_v2(read_v2(parsed, _parse(attributes) if attributes is not None else {}))
     if version != 3 or type(version) is not int:
         raise _bad(f"zarr_format is {version!r}", "versions 2 and 3 are read")
-    return _read_v3(parsed)
+    info = _read_v3(parsed)
+    if info.lengths is not None and not uneven:
+        raise _unsupported("chunks of different lengths on an axis are not read here")
+    return info
 
 
 def _parse(document: Document) -> Mapping[str, Any]:
@@ -124,7 +142,8 @@ def _read_v3(document: Mapping[str, Any]) -> ZarrArrayInfo:
     if len(listed) > MOST_CODECS:
         raise ViewLimitError("codecs", len(listed), MOST_CODECS, remedy="write the array with one of each codec")
     codecs = tuple(_codec(one) for one in listed)
-    chunk_shape = _chunk_shape(document["chunk_grid"], shape, codecs)
+    lengths = _chunk_lengths(document["chunk_grid"], shape, codecs)
+    chunk_shape = tuple(one if isinstance(one, int) else max(one, default=1) for one in lengths)
     layout = Layout(
         data_type,
         fill_v3(document["fill_value"], data_type),
@@ -136,7 +155,11 @@ def _read_v3(document: Mapping[str, Any]) -> ZarrArrayInfo:
     if not isinstance(attributes, dict):
         raise _bad(f"attributes are a {type(attributes).__name__}", "attributes are a JSON object")
     names = _dimension_names(document.get("dimension_names"), len(shape))
-    return ZarrArrayInfo(shape, layout, names, dict(cast("dict[str, Any]", attributes)))
+    edges = None
+    if not all(isinstance(one, int) for one in lengths):
+        columns = zip(lengths, shape, strict=True)
+        edges = tuple((one,) * -(-n // one) if isinstance(one, int) else one for one, n in columns)
+    return ZarrArrayInfo(shape, layout, names, dict(cast("dict[str, Any]", attributes)), edges)
 
 
 def _data_type(value: object) -> DataType:
@@ -177,16 +200,16 @@ def _cellwise_first(codecs: Sequence[NamedConfig]) -> tuple[NamedConfig, ...]:
     return tuple(out)
 
 
-def _chunk_shape(value: object, shape: tuple[int, ...], codecs: tuple[NamedConfig, ...]) -> tuple[int, ...]:
+def _chunk_lengths(
+    value: object, shape: tuple[int, ...], codecs: tuple[NamedConfig, ...]
+) -> tuple[int | tuple[int, ...], ...]:
+    """The chunk length of each axis, or that of every chunk."""
     name, configuration = _named("chunk_grid", value)
     if name == "rectilinear":
         axes = _list("chunk_shapes", configuration.get("chunk_shapes"))
         if configuration.get("kind") != "inline" or len(axes) != len(shape):
             raise _bad(f"the chunk grid is {value!r}", "it has the edges of each axis inline")
-        sizes = [_uniform(one, n) for one, n in zip(axes, shape, strict=True)]
-        if None in sizes:
-            raise _unsupported(f"the chunk grid {name!r} has chunks of different lengths on an axis")
-        return tuple(size for size in sizes if size is not None)
+        return tuple(_edges(one, n) for one, n in zip(axes, shape, strict=True))
     if name != "regular":
         raise _unsupported(f"the chunk grid {name!r} is not known here")
     sizes = _whole("chunk_shape", configuration.get("chunk_shape"))
@@ -204,17 +227,21 @@ def _units(codecs: tuple[NamedConfig, ...], rank: int) -> Iterable[int]:
     return (1,) * rank
 
 
-def _uniform(value: object, length: int) -> int | None:
-    """The chunk length of one axis of a rectilinear grid, if all its chunks have it."""
-    if not isinstance(value, list):
-        return _whole("chunk_shapes", [value])[0] or None
-    edges: set[int] = set()
-    total = 0
-    for edge in cast("list[Any]", value):
-        size, count = _whole("chunk_shapes", edge if isinstance(edge, list) else [edge, 1])
-        edges.add(size)
-        total += size * count
-    return edges.pop() if len(edges) == 1 and total >= length and 0 not in edges else None
+def _edges(value: object, length: int) -> int | tuple[int, ...]:
+    """One axis of a rectilinear grid; entries are lengths, or pairs of a length and how many chunks have it."""
+    pairs = [value] if not isinstance(value, list) else cast("list[Any]", value)
+    counted = [_whole("chunk_shapes", edge if isinstance(edge, list) else [edge, 1]) for edge in pairs]
+    if any(len(pair) != 2 or not all(pair) for pair in counted):
+        raise _bad(f"chunk_shapes has {str(value)[:200]}", "it has lengths above 0, or pairs of a length and a number")
+    sizes = {size for size, _ in counted}
+    total, chunks = sum(size * count for size, count in counted), sum(count for _, count in counted)
+    if isinstance(value, list) and total < length:
+        raise _bad(f"the chunks of an axis have {total} cells in all", f"the array has {length} there")
+    if len(sizes) == 1:
+        return sizes.pop()
+    if chunks > MOST_EDGES:
+        raise ViewLimitError("chunks of one axis", chunks, MOST_EDGES, remedy="write the array on a regular grid")
+    return tuple(size for size, count in counted for _ in range(count))
 
 
 def _chunk_keys(value: object) -> NamedConfig:

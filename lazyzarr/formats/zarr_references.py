@@ -21,11 +21,6 @@ from lazyzarr.ir.layout import Json, Stamp
 _MOST_BYTES = 1 << 62
 
 
-def grid_of(info: ZarrArrayInfo) -> tuple[int, ...]:
-    """Chunks along each axis."""
-    return tuple(-(-n // c) for n, c in zip(info.shape, info.layout.chunk_shape, strict=True))
-
-
 def referenced(
     name: str,
     info: ZarrArrayInfo,
@@ -61,7 +56,7 @@ def referenced(
     SourceProtocolError
         ``source-format``: the rows do not fit the grid, or no object has such bytes.
     """
-    count = int(np.prod(grid_of(info), dtype=np.int64))
+    count = int(np.prod(info.grid, dtype=np.int64))
     if not count == len(urls) == len(offsets) == len(lengths):
         raise _lies(name, f"its manifest has {len(urls)} entries, its grid {count} chunks")
     offsets, lengths = np.asarray(offsets).astype(np.uint64), np.asarray(lengths).astype(np.uint64)
@@ -94,6 +89,7 @@ def referenced(
         dimension_names=info.dimension_names,
         decode=decode,
         inline=inline,
+        lengths=info.lengths,
     )
 
 
