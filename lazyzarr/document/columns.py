@@ -184,16 +184,19 @@ class LazyColumn:
         key = (self._url, number)
         found = self._cache.get(key)
         if found is None:
-            name = "c" + "".join(f"/{k}" for k in (number, *(0,) * (len(self.shape) - 1))) if self.shape else "c"
-            url = child(self._url, name)
-            found = self._chain.decode(memoryview(self._session.read(url, grant=self._grant)))
-            if self.shape:
-                found = found[: self.shape[0] - number * self._layout.chunk_shape[0]]
+            found = self._load(number)
             self._check(found)
             if found.flags.writeable:
                 found.flags.writeable = False
             self._cache.put(key, found)
         return found
+
+    def _load(self, number: int) -> Array:
+        """A chunk from storage, without what it has beyond the end of the column."""
+        name = "c" + "".join(f"/{k}" for k in (number, *(0,) * (len(self.shape) - 1))) if self.shape else "c"
+        url = child(self._url, name)
+        found = self._chain.decode(memoryview(self._session.read(url, grant=self._grant)))
+        return found[: self.shape[0] - number * self._layout.chunk_shape[0]] if self.shape else found
 
     def _check(self, chunk: Array) -> None:
         if self.bounds is None or not chunk.size:

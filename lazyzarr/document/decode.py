@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from lazyzarr.access.session import Session
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.document.columns import Bounds, ChunkCache, LazyColumn
-from lazyzarr.document.features import check_listed, features_of, knows
+from lazyzarr.document.features import check_listed, features_of, knows, table_features
 from lazyzarr.document.limits import Limits, check_costs, check_shapes
 from lazyzarr.document.locations import Resolver, document_url
 from lazyzarr.document.tables import TableReader
@@ -145,6 +145,7 @@ class _Part:
             graph = _graph(self.wire, reader, self.names)
             check_costs(graph, reader.limits)
             used = features_of(graph.nodes, graph.layouts, graph.arrays)
+            used += table_features(table.columns for table in self.wire.tables.values())
             check_listed(used, document.requires, f"{PREFIX}.requires")
             _check_chains(graph)
             schemas = validate(graph, lambda found: check_shapes(graph, [one.shape for one in found], reader.limits))

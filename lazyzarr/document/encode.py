@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from lazyzarr.document.features import MANIFEST, features_of
+from lazyzarr.document.features import MANIFEST, features_of, table_features
 from lazyzarr.document.limits import Limits, check_costs, check_shapes
 from lazyzarr.document.locations import document_url, stored
 from lazyzarr.document.plain_array import Content
@@ -149,6 +149,8 @@ def encode(
         lowered = WireManifest("grid", graph_digest(msgspec.json.encode(wire)), derived)
         folders |= more
         features |= {MANIFEST, *features_of(manifest.nodes, manifest.layouts, manifest.arrays)}
+    graphs = (wire,) if lowered is None else (wire, lowered.graph)
+    features.update(table_features(table.columns for one in graphs for table in one.tables.values()))
     document = Document(
         VERSION,
         tuple(sorted(features)),

@@ -13,6 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from lazyzarr.codecs import registry
+from lazyzarr.document.gaps import GAP
 from lazyzarr.errors import ViewSchemaError
 from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
 from lazyzarr.ir.nodes import NODE_KINDS, Decode, Node, of_kind
@@ -24,6 +25,8 @@ ORIGINS = "origins"
 """Arrays whose chunks come from the files and arrays of a table."""
 MANIFEST = "manifest"
 """What the graph reduces to, beside it."""
+GAPS = "gaps"
+"""Tables of byte ranges that have gaps instead of offsets."""
 OWN_CODECS = "lazyzarr."
 """Names of codecs that our specification defines begin with this."""
 
@@ -49,6 +52,17 @@ def features_of(
     return tuple(sorted(found - PLAIN))
 
 
+def table_features(columns: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """Features that tables use, by the names of the columns of each.
+
+    Examples
+    --------
+    >>> table_features([["length", "gap"], ["indices"]])
+    ('gaps',)
+    """
+    return (GAPS,) if any(GAP in names for names in columns) else ()
+
+
 def knows(feature: str) -> bool:
     """Whether this reader has a feature.
 
@@ -59,7 +73,7 @@ def knows(feature: str) -> bool:
     """
     return (
         feature in NODE_FEATURES
-        or feature in (ORIGINS, MANIFEST)
+        or feature in (ORIGINS, MANIFEST, GAPS)
         or (feature.startswith(OWN_CODECS) and registry.is_known(feature))
     )
 

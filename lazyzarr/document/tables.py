@@ -20,6 +20,7 @@ from msgspec import Struct
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import child
 from lazyzarr.document.columns import ChunkCache, LazyColumn
+from lazyzarr.document.gaps import with_gaps, with_offsets
 from lazyzarr.document.limits import Limits, chunk_bytes
 from lazyzarr.document.locations import Resolver, document_url, stored, stored_all
 from lazyzarr.document.plain_array import Content, chunk_files, encode_chunk, layout_of
@@ -101,8 +102,9 @@ def encode_stored(table: Table) -> tuple[WireTable, TableFiles]:
     columns: dict[str, WireColumn] = {}
     documents: dict[str, dict[str, Any]] = {}
     files: list[tuple[str, Content]] = [("zarr.json", group_text())]
-    for name in sorted(table.columns):
-        column = table.columns[name]
+    stored_columns = with_gaps(table.columns, CHUNK_ROWS)
+    for name in sorted(stored_columns):
+        column = stored_columns[name]
         layout = _column_layout(name, column)
         document = array_metadata(column.shape, layout, _dimensions(name, len(column.shape)))
         total.update(f"{name}|".encode() + msgspec.json.encode(document, order="deterministic"))
@@ -167,9 +169,10 @@ class TableReader(Struct, frozen=True):
             home = resolver(wire.beside)
             self.check(home)
             resolver = Resolver(document_url(home))
-        columns = {
+        lazy = {
             name: self._lazy(home, wire.folder, name, wire.columns[name], f"{where}.{name}") for name in wire.columns
         }
+        columns = with_offsets(lazy, where)
         # The name says where the table is, not what it holds: nothing a document claims makes two tables one.
         place = f"{self.view}|{wire.folder}|{self.grant}".encode() + msgspec.json.encode(wire, order="deterministic")
         made = Table(

@@ -55,6 +55,22 @@ def _of_a_form() -> Any:
     return document
 
 
+def _gaps(
+    name: str, reason: str, where: str | None, *, listed: tuple[str, ...] = ("gaps",), folder: bool = True, **types: Any
+) -> Bad:
+    """A table of references that is a folder with columns of these types."""
+    columns = {
+        column: {"data_type": kind, "shape": [4], "chunk_shape": [4], "codecs": [LITTLE]}
+        if folder
+        else {"data_type": kind, "shape": [4], "data": [0] * 4}
+        for column, kind in types.items()
+    }
+    array = {"layout": 0, "shape": [4, 6], "location": "../a.bin", "refs": "r"}
+    table = {"columns": columns, **({"folder": "r0"} if folder else {})}
+    document = with_graph([SOURCE], (4, 6), requires=listed, arrays=[array], tables={"r": table})
+    return _schema(name, document, reason, where)
+
+
 ARRAY = f"{HERE}.graph.arrays[0]"
 TABLES = f"{HERE}.graph.tables"
 CASES = (
@@ -78,6 +94,12 @@ CASES = (
         "access-denied",
         None,
     ),
+    _gaps("gaps-not-listed", "document-requires", f"{HERE}.requires", listed=(), gap="int64", length="uint64"),
+    _gaps("gaps-without-length", "table-invalid", f"{TABLES}.r.gap", gap="int64"),
+    _gaps("gaps-of-another-type", "table-invalid", f"{TABLES}.r.gap", gap="uint64", length="uint64"),
+    _gaps("gaps-of-wide-places", "table-invalid", f"{TABLES}.r.gap", gap="int64", length="uint64", place="int64"),
+    _gaps("gaps-beside-offset", "table-invalid", f"{TABLES}.r.gap", gap="int64", length="uint64", offset="uint64"),
+    _gaps("gaps-in-the-document", "table-invalid", None, folder=False, gap="int64", length="uint64"),
     _schema("manifest-of-another-graph", _of_another(), "document-digest", f"{HERE}.manifest.of"),
     _schema("manifest-of-an-unknown-form", _of_a_form(), "document-member", f"{HERE}.manifest.form"),
 )

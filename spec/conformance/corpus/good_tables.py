@@ -142,6 +142,48 @@ def refs_table(case: Case) -> None:
     )
 
 
+def _following(case: Case, name: str, values: np.ndarray, head: int) -> View:
+    """One byte range per cell, behind each other, some with a hole before it."""
+    holes = [(k * k * 31 % 251) * (k % 5 == 4) for k in range(values.size)]
+    pieces = [b"\xff" * hole + cell.tobytes() for hole, cell in zip(holes, values.reshape(-1), strict=True)]
+    case.raw(name, b"\xff" * head + b"".join(pieces))
+    length = values.dtype.itemsize
+    offset = head + np.cumsum([len(piece) for piece in pieces]) - length
+    table = _table(f"refs-{name}", offset=offset.tolist(), length=[length] * len(offset))
+    array = StoredArray(0, values.shape, location=case.url(name), refs=table.name)
+    layout = Layout(values.dtype.name, 0, (1,) * values.ndim, (LITTLE,))
+    return case.stored(array, [layout], {table.name: table})
+
+
+def refs_gaps(case: Case) -> None:
+    """Byte ranges that follow each other in their file, the others of the file not in the array."""
+    values = (np.arange(900) * 7919 % 65521).astype("uint16")
+    case.save(
+        _following(case, "a.bin", values, 5)[300:],
+        values[300:],
+        fill_value=0,
+        flatness="L0",
+        chunks=600,
+        placements=1,
+        about="900 byte ranges in child arrays, by the gaps between them",
+    )
+
+
+def origins_gaps(case: Case) -> None:
+    """Byte ranges of two files that take turns: gaps are between those of one file."""
+    values = (np.arange(1600) * 7919 % 65521).astype("uint16").reshape(400, 4)
+    case.save(
+        lz.concat([_following(case, "a.bin", values[:, :2], 5), _following(case, "b.bin", values[:, 2:], 50)], axis=1),
+        values,
+        fill_value=0,
+        flatness="L0",
+        chunks=1600,
+        placements=1,
+        about="byte ranges of two files, whose rows take turns, by the gaps between those of each",
+        manifest="only",
+    )
+
+
 def values_inline(case: Case) -> None:
     """A small array kept in the document."""
     values = np.array([[1.5, np.nan], [-np.inf, -0.0], [3.0, 4.0]])
@@ -325,7 +367,7 @@ def manifest(case: Case) -> None:
 
 
 CASES = (
-    *(refs, refs_variants, refs_places, refs_inline, refs_table),
+    *(refs, refs_variants, refs_places, refs_inline, refs_table, refs_gaps),
     *(values_inline, values_table, values_scalar, values_text),
-    *(tiles, tiles_recoded, tiles_stack, tiles_table, origins, manifest),
+    *(tiles, tiles_recoded, tiles_stack, tiles_table, origins, origins_gaps, manifest),
 )
