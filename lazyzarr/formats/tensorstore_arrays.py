@@ -33,7 +33,8 @@ DTYPES = (
 """Data types that TensorStore has under the same name, and reads as the same bits."""
 MAX_CELLS = 1_000_000
 """Cells of the arrays in memory of all layers."""
-_NOWHERE = {"driver": "memory", "path": "lazyzarr-has-no-chunks/"}
+NOWHERE: dict[str, Json] = {"driver": "memory", "path": "lazyzarr-has-no-chunks/"}
+"""A key-value store without keys: arrays there have their fill value everywhere."""
 _FIXED = NamedConfig("bytes", {"endian": "little"})
 _SHUFFLES = ("noshuffle", "shuffle", "bitshuffle")
 _COMPRESSORS = ("zlib", "gzip", "bz2", "zstd", "blosc")
@@ -117,7 +118,7 @@ def constant_spec(data_type: DataType, value: Json) -> dict[str, Json]:
         layout = Layout(data_type, value, (), (_FIXED,))
         return {
             "driver": "zarr3",
-            "kvstore": _NOWHERE,
+            "kvstore": NOWHERE,
             "open": True,
             "assume_metadata": True,
             "metadata": _metadata(
@@ -235,6 +236,8 @@ def _zarr(
 ) -> dict[str, Json]:
     itemsize = to_numpy(data_type).itemsize
     second = _version_2(shape, layout, data_type, value, chain)
+    if second is not None and layout.metadata == ".zarray":
+        return {"driver": "zarr", "metadata": second}  # what is stored there
     try:
         codecs = _codecs(chain, itemsize, _MOST_CODECS_DEEP)
     except NoForm as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import tensorstore
@@ -32,3 +34,9 @@ def test_tensorstore_reads_what_views_mean(drawn: Drawn) -> None:
     assert found.dtype == expected.dtype
     assert same_cells(found, expected)
     GRAPHS["tensorstore == interpret"] += 1
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, "spec.json")
+        lz.formats.tensorstore.write(view, place)
+        again = lz.open(place, allow=["/"]).read()
+        assert same_cells(again, expected)
+        GRAPHS["tensorstore, read again == interpret"] += 1
