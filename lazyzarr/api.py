@@ -43,7 +43,7 @@ def open(
     ----------
     place
         A path or URL of a Zarr array, a Zarr group, a saved view, an Icechunk repository, kerchunk references (JSON or
-        Parquet), or an HDF5, NetCDF, FITS, TIFF or GRIB file; a ``zarr.Array``, ``zarr.Group`` or Zarr store; a
+        Parquet), a TensorStore specification, or an HDF5, NetCDF, FITS, TIFF or GRIB file; a ``zarr.Array``, ``zarr.Group`` or Zarr store; a
         repository, session or store of Icechunk; a ``ManifestArray`` or virtual dataset of VirtualiZarr; or a NumPy
         array, which is stored with the view when
         it is saved.

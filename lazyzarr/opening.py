@@ -22,6 +22,7 @@ from lazyzarr.access.session import Session
 from lazyzarr.access.url import child, from_user, parse, shown, to_path
 from lazyzarr.document.decode import DEFAULT_LIMITS, decode
 from lazyzarr.document.limits import Limits
+from lazyzarr.document.text import scan
 from lazyzarr.document.wire import CONVENTIONS, is_ours
 from lazyzarr.errors import ExtraMissing, SourceMissing, SourceProtocolError, ViewSchemaError
 from lazyzarr.foreign import (
@@ -35,10 +36,12 @@ from lazyzarr.foreign import (
     open_repository,
     open_virtual,
 )
+from lazyzarr.formats.kerchunk_json import read_json
 from lazyzarr.formats.manifest_reading import manifest_of
 from lazyzarr.formats.packing import Packing
 from lazyzarr.formats.referenced import Keyed
 from lazyzarr.formats.signatures import described, is_hdf5
+from lazyzarr.formats.tensorstore_reading import is_specification
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import GroupInfo, read_group_metadata
 from lazyzarr.group import Group
@@ -50,6 +53,7 @@ from lazyzarr.kerchunk_views import References
 from lazyzarr.leaves import source
 from lazyzarr.read import Reader
 from lazyzarr.reference_views import keyed_view
+from lazyzarr.tensorstore_views import Specifications
 from lazyzarr.view import View
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup")
@@ -267,9 +271,17 @@ class Opening:
                 text, stamp = self.session.read_stamped(url, limit=self.limits.document_bytes)
             except SourceMissing:
                 return None
-            return self._reference_file(url).json(bytes(text), stamp)
+            return self._json(url, bytes(text), stamp)
         found = self._metadata(url, ".zmetadata")
         return None if found is None else self._reference_file(url).parquet(*found)
+
+    def _json(self, url: str, text: bytes, stamp: Stamp) -> View | Group:
+        scan(text, self.limits)
+        document = read_json(text, shown(url))
+        if not is_specification(document):
+            return self._reference_file(url).json(text, stamp)
+        grant = grant_for(self._root, self.allow)
+        return Specifications(url, reader=self.reader, grant=grant, limits=self.limits).view(document)
 
     def _reference_file(self, url: str) -> References:
         """A file of references is a document: it reaches what is below its own parent, or is allowed."""

@@ -39,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
             "hdf5_views",
         ),
         *("kerchunk_views", "manifests", "materializing", "members", "numpy_protocol", "opening", "places"),
-        *("refreshing", "resolving", "saving", "served", "stages", "uneven", "view_store"),
+        *("refreshing", "resolving", "saving", "served", "stages", "tensorstore_views", "uneven", "view_store"),
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
         *("foreign", "reference_views"),
     ),
