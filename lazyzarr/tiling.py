@@ -88,7 +88,7 @@ def tiled(inputs: Sequence[View], axis: int, *, new_axis: int | None) -> View | 
     origins[:, axis] = np.cumsum([0, *lengths[:-1]])
     shape = (*shape[:axis], sum(lengths), *shape[axis + 1 :])
     columns = tile_columns(leaves, origins, np.array(layout_of, np.int32))
-    joined = _joined_refs(refs, columns)
+    joined = _joined_refs(refs, leaves, columns)
     if refs and joined is None:
         return None
     table = Table(columns)
@@ -117,7 +117,7 @@ def _leaf(view: View) -> tuple[View, Decode | None] | None:
     return None
 
 
-def _joined_refs(refs: Sequence[Table], columns: dict[str, Column]) -> Table | None:
+def _joined_refs(refs: Sequence[Table], arrays: Sequence[StoredArray], columns: dict[str, Column]) -> Table | None:
     """One reference table for all arrays; ``columns`` gets the first row of each."""
     if not refs:
         return None
@@ -127,7 +127,9 @@ def _joined_refs(refs: Sequence[Table], columns: dict[str, Column]) -> Table | N
     distinct = {table.name: table for table in refs}
     ends = np.cumsum([table.rows for table in distinct.values()], dtype=np.int64)
     first = dict(zip(distinct, [0, *ends[:-1].tolist()], strict=True))
-    columns["refs_first"] = np.array([first[table.name] for table in refs], np.int64)
+    columns["refs_first"] = np.array(
+        [first[table.name] + array.refs_first for table, array in zip(refs, arrays, strict=True)], np.int64
+    )
     return Table(
         {name: np.concatenate([np.asarray(table[name]) for table in distinct.values()]) for name in sorted(names)}
     )

@@ -99,6 +99,8 @@ def growth(name: str, kind: str, count: int, folder: Path) -> dict[str, float]:
         lz.append(where, added)
         took, grew = time.perf_counter() - begin, size_of(where) - alone
         assert open_lazyzarr(where)() == CELL
+        kept = lz.open(where, allow=["file:///"]).flatten()
+        assert kind == "keys" or np.array_equal(kept.offset, np.concatenate([base.offset, more.offset]))
         again = lz.open(where, allow=["file:///"])[:count]
         for number, key in enumerate(slices):
             lz.save(again[key], folder / f"{number}.zarr", share=True)

@@ -12,7 +12,11 @@ import zarr.storage
 import lazyzarr as lz
 from lazyzarr.algebra.boxes import any_overlap, visible
 from lazyzarr.errors import CombineError, ShapeError
+from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
+from lazyzarr.ir.tables import Table
+from lazyzarr.leaves import source
 from lazyzarr.lower.lowering import lower
+from lazyzarr.read import Reader
 from lazyzarr.view import View
 
 
@@ -98,3 +102,25 @@ def test_views_of_many_stores_are_joined(tmp_path: Path) -> None:
         views.append(lz.open(array))
     assert lz.concat(views).read().tolist() == np.repeat(np.arange(40), 2).tolist()
     assert lz.concat(views[:3]).read().tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_arrays_that_begin_inside_a_table_of_references(tmp_path: Path) -> None:
+    values = np.arange(80, dtype=np.int16)
+    (tmp_path / "a.bin").write_bytes(values.tobytes())
+    table = Table({"offset": np.arange(0, 160, 2).astype(np.uint64), "length": np.full(80, 2, np.uint64)})
+    layout = Layout("int16", 0, (1,), (NamedConfig("bytes", {"endian": "little"}),))
+    parts = [
+        source(
+            StoredArray(0, (2,), (tmp_path / "a.bin").as_uri(), refs=table.name, refs_first=row),
+            [layout],
+            reader=Reader(),
+            tables={table.name: table},
+        )
+        for row in range(0, 80, 2)
+    ]
+    joined = lz.concat(parts[::-1])
+    assert [type(node).__name__ for node in joined.ir.nodes] == ["Tiles"]
+    expected = values.reshape(40, 2)[::-1]
+    np.testing.assert_array_equal(joined.read(), expected.reshape(-1), strict=True)
+    np.testing.assert_array_equal(lz.stack(parts[::-1]).read(), expected, strict=True)
+    assert joined.flatten().offset.tolist() == (expected.reshape(-1) * 2).tolist()
