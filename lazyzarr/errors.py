@@ -426,7 +426,7 @@ class SaveConflict(SaveError):
 
 
 class SaveUnsupported(SaveError, ValueError):
-    """Something in the view has no stored form.
+    """Something in the view has no stored form; ``.problems`` lists what, where it is more than one thing.
 
     Examples
     --------
@@ -440,3 +440,9 @@ class SaveUnsupported(SaveError, ValueError):
     """
 
     default_reason = "save-unsupported"
+
+    def __init__(
+        self, message: str, problems: Sequence[str] = (), *, reason: str | None = None, where: str | None = None
+    ) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n  - ".join((message, *self.problems)), reason=reason, where=where)

@@ -38,10 +38,11 @@ from lazyzarr.formats.hdf5_model import (
 )
 from lazyzarr.formats.packing import Packing
 from lazyzarr.group import Group, Opener
+from lazyzarr.ir.data_type import DataType, from_json
 from lazyzarr.ir.layout import Place, StoredArray
 from lazyzarr.ir.nodes import Fill, Overlay
 from lazyzarr.ir.tables import Table
-from lazyzarr.leaves import source, unpacked
+from lazyzarr.leaves import same_bits, source, unpacked, with_bits_as
 from lazyzarr.read import Reader
 from lazyzarr.view import View
 
@@ -84,7 +85,7 @@ class _File:
     def item(self, found: Hdf5Item) -> View:
         if isinstance(found, Hdf5Refused):
             raise _ERRORS.get(found.reason, UnsupportedFeature)(found.message, reason=found.reason, where=found.name)
-        view = self.stored(found) if isinstance(found, Hdf5Array) else self.virtual(found)
+        view = self.stored(found) if isinstance(found, Hdf5Array) else self.virtual(found, _bits(found))
         view = view._same(dims=found.dimension_names, attrs=found.attributes)
         return view if found.decode is None else unpacked(view, found.decode)
 
@@ -117,22 +118,26 @@ class _File:
         )
         return source(array, layouts, reader=self.reader, tables={table.name: table})
 
-    def virtual(self, found: Hdf5Virtual) -> View:
+    def virtual(self, found: Hdf5Virtual, data_type: DataType) -> View:
+        """A virtual dataset whose bits are of a type: its own, or that of ``_Unsigned``."""
         if found.missing and self.missing == "error":
             raise SourceMissing(
                 f"virtual dataset {found.name!r} of {shown(found.location)} has {len(found.missing)} sources that are "
                 f"not there, such as {shown(found.missing[0])}; HDF5 reads fill values there; "
                 'restore them, or open with missing="fill" to read fill values, too'
             )
+        filled = found.fill_value
+        if data_type != found.data_type:
+            filled = same_bits(filled, found.data_type, data_type)
         pieces: list[View] = []
         placed: list[Hdf5Mapping] = []
         opened: dict[tuple[str, str], View] = {}
         for mapping in found.mappings:
             key = (mapping.url, mapping.dataset)
             if key not in opened:
-                opened[key] = self.item(self.source(mapping))
+                opened[key] = self.piece(self.source(mapping), found.data_type, data_type)
             piece = _cut(opened[key], mapping)
-            if piece.data_type != found.data_type:
+            if piece.data_type != data_type:
                 raise UnsupportedFeature(
                     f"virtual dataset {found.name!r} of {shown(found.location)} has type {found.data_type}, its source "
                     f"{mapping.dataset!r} of {shown(mapping.url)} has {piece.data_type}; HDF5 would convert silently; "
@@ -142,16 +147,30 @@ class _File:
             pieces.append(piece)
             placed.append(mapping)
         if not pieces:
-            return View(Fill(found.shape, found.data_type, found.fill_value), reader=self.reader)
+            return View(Fill(found.shape, data_type, filled), reader=self.reader)
         node = Overlay(
             inputs=tuple(range(len(pieces))),
             origins=tuple(tuple(start for start, _, _ in m.view) for m in placed),
             shape=found.shape,
-            fill_value=found.fill_value,
+            fill_value=filled,
             overlap="last",
             steps=tuple(tuple(step if n > 1 else 1 for _, step, n in m.view) for m in placed),
         )
         return View(node, pieces, reader=Reader.joined([piece.reader for piece in pieces]))
+
+    def piece(self, item: Hdf5Item, stored: DataType, data_type: DataType) -> View:
+        """A source of a virtual dataset of the type `stored`, whose bits are read as of `data_type`."""
+        if data_type != stored and not isinstance(item, Hdf5Refused):
+            if isinstance(item, Hdf5Virtual) and item.data_type == stored:
+                return self.virtual(item, data_type)
+            if isinstance(item, Hdf5Array) and item.layout.data_type == stored:
+                return with_bits_as(self.stored(item), data_type)
+        return self.item(item)
+
+
+def _bits(found: Hdf5Virtual) -> DataType:
+    """The type that the bits of a virtual dataset are to be read as."""
+    return found.data_type if found.decode is None else from_json(found.decode["stored_type"])
 
 
 def open_hdf5(

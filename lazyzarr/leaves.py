@@ -43,7 +43,7 @@ def unpacked(view: View, configuration: Mapping[str, Json]) -> View:
     target = types.from_json(configuration["data_type"])
     stored = types.from_json(configuration["stored_type"])
     if stored != view.data_type and isinstance(view._node, Source):
-        view = _with_bits_as(view, stored)
+        view = with_bits_as(view, stored)
     codecs = (NamedConfig("lazyzarr.unpack", dict(configuration)),)
     value = casting.decoded_fill(view.schema, codecs, target)
     return View(
@@ -51,18 +51,27 @@ def unpacked(view: View, configuration: Mapping[str, Json]) -> View:
     )
 
 
-def _with_bits_as(view: View, data_type: DataType) -> View:
+def same_bits(value: Json, old: DataType, new: DataType) -> Json:
+    """An integer as the type of the same size and the other sign has its bits.
+
+    Examples
+    --------
+    >>> same_bits(-1, "int16", "uint16")
+    65535
+    """
+    return fill.to_json(np.asarray(fill.from_json(value, old)).view(types.to_numpy(new))[()], new)
+
+
+def with_bits_as(view: View, data_type: DataType) -> View:
     """A stored array of integers with the other sign: what the attribute ``_Unsigned`` says of the same bits."""
-    dtype = types.to_numpy(data_type)
-
-    def turned(value: Json) -> Json:
-        return fill.to_json(np.asarray(fill.from_json(value, view.data_type)).view(dtype)[()], data_type)
-
     own = view._own
-    layouts = [msgspec.structs.replace(x, data_type=data_type, fill_value=turned(x.fill_value)) for x in own.layouts]
+    layouts = [
+        msgspec.structs.replace(x, data_type=data_type, fill_value=same_bits(x.fill_value, view.data_type, data_type))
+        for x in own.layouts
+    ]
     array, tables = own.arrays[0], dict(own.tables)
     if array.values is not None:
-        table = Table({"values": np.asarray(tables[array.values]["values"]).view(dtype)})
+        table = Table({"values": np.asarray(tables[array.values]["values"]).view(types.to_numpy(data_type))})
         array, tables = msgspec.structs.replace(array, values=table.name), {table.name: table}
     return source(array, layouts, reader=view.reader, tables=tables, dims=view.dims, attrs=view.attrs)
 

@@ -27,7 +27,9 @@ from lazyzarr.formats.hdf5_links import MAX_HOPS, Elsewhere, links, resolve
 from lazyzarr.formats.hdf5_model import Allow, Hdf5Group, Hdf5Item, Hdf5Later, Hdf5Refused
 from lazyzarr.formats.hdf5_places import Place, place_of
 from lazyzarr.formats.hdf5_variable import describe, describe_later, found
+from lazyzarr.formats.hdf5_vds import write_vds
 
+__all__ = ["import_array", "import_file", "write_vds"]
 MAX_ALIASES = 64
 """Further names of groups that are followed in one file."""
 

@@ -221,10 +221,11 @@ def _decodes_to(attributes: Mapping[str, Any], data_type: DataType, conf: Mappin
         found, _ = cf_unpack(with_fill_value(json.loads(json.dumps(attributes)), data_type, value), data_type)
     except (CastError, LazyZarrError):
         return False
-    return not unsigned and found is not None and _key(found) == _key(conf)
+    return not unsigned and found is not None and packing_key(found) == packing_key(conf)
 
 
-def _key(conf: Mapping[str, Any]) -> tuple[Any, ...]:
+def packing_key(conf: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells configurations of ``lazyzarr.unpack`` apart that decode any cell differently."""
     wide = conf.get("arithmetic")
     numbers = [conf.get(name) for name in ("scale_factor", "add_offset")]
     exact = [None if one is None else fill.to_json(fill.from_json(one, wide), wide) for one in numbers]  # type: ignore[arg-type]

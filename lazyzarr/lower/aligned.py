@@ -178,17 +178,7 @@ class AlignedManifest:
     @property
     def stored_fill_value(self) -> Json | None:
         """A value below `decodes` that decodes to `fill_value`, bit for bit; None where there is none."""
-        decodes, below = self.decodes, self.stored_data_type
-        if not decodes:
-            return self.fill_value
-        for value in (*self.fill_candidates, *_usual(decodes), self.fill_value, fill.zero(below)):
-            try:
-                cell = decode_values(fill.full((1,), value, below), decodes, self.data_type)
-            except LazyZarrError:
-                continue  # it is no value of the stored type, or has no decoded value
-            if fill.same(fill.to_json(cell[0], self.data_type), self.fill_value, self.data_type):
-                return value
-        return None
+        return stored_value(self.fill_value, self.decodes, self.data_type, self.fill_candidates)
 
     def places(self, rows: slice | np.ndarray = slice(None)) -> list[Origin | None]:
         """Where chunks come from; None for missing ones and those in memory."""
@@ -289,6 +279,31 @@ class AlignedManifest:
         for length, at in zip(self.chunk_lengths, np.unravel_index(row, self.grid_shape), strict=True):
             lengths.append(length if isinstance(length, int) else length[int(at)])
         return Layout(self.data_type, self.fill_value, tuple(lengths), self.codecs)
+
+
+def stored_value(
+    value: Json, decodes: tuple[NamedConfig, ...], data_type: DataType, candidates: tuple[Json, ...] = ()
+) -> Json | None:
+    """A value below value-wise decodes that decodes to `value`, bit for bit; None where there is none.
+
+    Examples
+    --------
+    >>> halves = {"scale_factor": 0.5, "add_offset": None, "fill_values": [-1]}
+    >>> types = {"stored_type": "int16", "data_type": "float64", "arithmetic": "float64"}
+    >>> stored_value("NaN", (NamedConfig("lazyzarr.unpack", halves | types),), "float64")
+    -1
+    """
+    if not decodes:
+        return value
+    below = stored_type(data_type, decodes)
+    for one in (*candidates, *_usual(decodes), value, fill.zero(below)):
+        try:
+            cell = decode_values(fill.full((1,), one, below), decodes, data_type)
+        except LazyZarrError:
+            continue  # it is no value of the stored type, or has no decoded value
+        if fill.same(fill.to_json(cell[0], data_type), value, data_type):
+            return one
+    return None
 
 
 def in_memory(cells: np.ndarray, layout: Layout, shape: tuple[int, ...]) -> Cells:
