@@ -124,7 +124,7 @@ def test_schema_is_a_json_schema(saved: Path) -> None:
     jsonschema.Draft202012Validator(schema).validate(document)
 
 
-@pytest.mark.parametrize("verb", ["demo", "info", "explain", "check", "schema"])
+@pytest.mark.parametrize("verb", ["demo", "info", "explain", "check", "flatten", "export", "schema"])
 def test_help_has_an_example(verb: str) -> None:
     result = run(verb, "--help")
     assert result.exit_code == 0

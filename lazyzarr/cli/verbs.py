@@ -1,4 +1,4 @@
-"""The verbs of the command line: demo, info, explain, check, append, refresh, schema.
+"""The verbs of the command line: demo, info, explain, check, append, refresh, schema; `flat_verbs` has the others.
 
 Owns options and help. Refuses logic of its own: each verb opens something, calls one function and prints.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +16,8 @@ from rich.progress import Progress
 
 from lazyzarr import api as lz
 from lazyzarr.checking import SAMPLE, Report, check
+from lazyzarr.cli.flat_verbs import export, flatten
+from lazyzarr.cli.options import Allow, Json, Url, Variable, views_below
 from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, out, say
 from lazyzarr.display import page, spelling
 from lazyzarr.display.blocks import picture
@@ -40,12 +41,8 @@ app = typer.Typer(
     help=f"Views of arrays, stored as Zarr metadata.\n\n{EXIT_CODES}",
 )
 
-Url = Annotated[str, typer.Argument(help="Path or URL of a saved view, a Zarr array or group, or an HDF5 file.")]
-Variable = Annotated[str | None, typer.Option(help="Name of the array inside a file or a group.")]
-Allow = Annotated[
-    list[str] | None,
-    typer.Option(help="Location prefix that a saved view may reference beside its own directory; may be repeated."),
-]
+app.command("flatten", epilog="Example: lazyzarr flatten americas.zarr --materialize boundary --dry-run")(flatten)
+app.command("export", epilog="Example: lazyzarr export americas.zarr refs.json --to kerchunk")(export)
 
 
 @app.callback()
@@ -88,7 +85,7 @@ def info(
     url: Url,
     variable: Variable = None,
     allow: Allow = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Say what is at a location: shape, type, class, sources."""
     found = lz.open(url, variable=variable, allow=allow or ())
@@ -139,7 +136,7 @@ def check_(
 ) -> None:
     """Verify that sources exist and are unchanged, and that a sample of chunks decodes."""
     failed = 0
-    for name, member in _views(lz.open(url, variable=variable, allow=allow or ()), ""):
+    for name, member in views_below(lz.open(url, variable=variable, allow=allow or ()), ""):
         if isinstance(member, LazyZarrError):
             say(f"{name}: cannot be opened [{member.reason}] {spelling.printable(str(member))}")
             failed += 1
@@ -175,7 +172,7 @@ def refresh(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only.")] = False,
     allow: Allow = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Look at all sources of a saved view anew, and renew their stamps unless something else changed."""
     kinds: Any = accept or ()
@@ -204,22 +201,6 @@ def _view(url: str, variable: str | None, allow: list[str] | None) -> View:
         return found
     names = ", ".join(list(found)[:20])
     raise SelectionError(f"explain of {url}; that is a group; name an array with --variable, one of {names}")
-
-
-def _views(found: View | lz.Group, name: str) -> Iterator[tuple[str, View | LazyZarrError]]:
-    """All views below, with their names; errors of members that cannot be opened."""
-    waiting: list[tuple[str, View | lz.Group]] = [(name, found)]
-    while waiting:
-        path, member = waiting.pop()
-        if isinstance(member, View):
-            yield path, member
-            continue
-        for child in reversed(list(member)):
-            below = f"{path}/{child}" if path else child
-            try:
-                waiting.append((below, member[child]))
-            except LazyZarrError as error:
-                yield below, error
 
 
 def _facts(found: View | lz.Group) -> dict[str, Any]:
