@@ -103,8 +103,8 @@ def open(
 def store(views: View | Mapping[str, Any], *, rectilinear: bool = False) -> Any:
     """Views as a read-only Zarr store, which any zarr-python client reads as plain Zarr v3.
 
-    Stored bytes of flat views are passed on untouched; chunks of others are read, and encoded anew, when they are
-    asked for.
+    Stored bytes of whole chunks are passed on untouched where they have the chain of most; other chunks are read, and
+    encoded with that chain, when they are asked for.
 
     Parameters
     ----------

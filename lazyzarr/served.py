@@ -1,8 +1,11 @@
 """A view as the metadata and the chunks of a plain Zarr v3 array: `ServedArray`.
 
-Owns which array a view is served as: where it is flat the array of its own stored chunks, whose bytes are passed on
-untouched, and otherwise one of decoded cells, each chunk of which is read when it is asked for. Refuses to know who
-asks, and to answer with fill for anything but a chunk that a source says is absent.
+1. Where the view is flat, it is the array of its own stored chunks, whose bytes are passed on untouched.
+2. Where some of its chunks are whole and have one chain, it is the plain array nearest to it
+   (`lazyzarr.lower.choosing`): bytes of those chunks are passed on, and each other one is read when it is asked for and
+   encoded with the chain of the rest.
+3. Otherwise it is an array of decoded cells.
+Owns that choice. Refuses to know who asks, and to answer with fill for anything but a chunk that a source says is absent.
 """
 
 from __future__ import annotations
@@ -10,13 +13,17 @@ from __future__ import annotations
 from collections.abc import Buffer, Sequence
 from typing import Any
 
+import numpy as np
+
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.document.plain_array import chunk_shape_of, plain_chain
-from lazyzarr.errors import NotFlat, SourceMissing
+from lazyzarr.errors import NotFlat, SaveUnsupported, SourceMissing
 from lazyzarr.ir import fill
 from lazyzarr.ir.array_metadata import array_metadata
 from lazyzarr.ir.layout import Layout
 from lazyzarr.lower.aligned import INLINE, MISSING, RANGE, AlignedManifest
+from lazyzarr.lower.choosing import choose
+from lazyzarr.lower.lowering import lower
 from lazyzarr.read.presence import assert_there
 from lazyzarr.view import View
 
@@ -39,7 +46,7 @@ class ServedArray:
     metadata
         Content of ``zarr.json``.
     passed_on
-        Whether stored bytes are passed on as they are.
+        Whether stored bytes of all chunks are passed on as they are.
 
     Examples
     --------
@@ -52,8 +59,8 @@ class ServedArray:
 
     def __init__(self, view: View, *, rectilinear: bool = False) -> None:
         self._view = view
-        self._flat = _passable(view, rectilinear)
-        self.passed_on = self._flat is not None
+        self._flat, self._made = _passable(view, rectilinear)
+        self.passed_on = self._flat is not None and not len(self._made)
         if self._flat is not None:
             self.metadata: dict[str, Any] = self._flat.zarr_metadata()
             self.grid = self._flat.grid_shape
@@ -63,6 +70,10 @@ class ServedArray:
         self._layout = Layout(view.data_type, view.schema.fill_value, shape, plain_chain(view.dtype))
         self.metadata = array_metadata(view.shape, self._layout, view.dims, view.attrs)
         self.grid = tuple(-(-n // c) for n, c in zip(view.shape, shape, strict=True))
+
+    def passes(self, place: Sequence[int]) -> bool:
+        """Whether the bytes of a chunk of the grid are those of a stored chunk, or it is absent as a stored one is."""
+        return self._flat is not None and not self._is_made(self._row(place))
 
     def chunk(self, place: Sequence[int], start: int = 0, length: int | None = None) -> Buffer | None:
         """Bytes of a stored chunk, or of a part of it; None where it is absent, which is to say all fill.
@@ -79,27 +90,45 @@ class ServedArray:
         LazyZarrError
             As reading the view; never an error that a Zarr store takes for an absent chunk.
         """
-        if self._flat is not None:
-            return self._passed(self._flat, self._row(place), start, length)
-        cells = self._view[
-            tuple(slice(k * c, (k + 1) * c) for k, c in zip(place, self._layout.chunk_shape, strict=True))
-        ]
-        whole = cells.read()
-        if whole.shape != self._layout.chunk_shape:
-            padded = fill.full(self._layout.chunk_shape, self._layout.fill_value, self._layout.data_type)
-            padded[tuple(slice(n) for n in whole.shape)] = whole
-            whole = padded
-        return cut(compile_chain(self._layout).encode(whole), start, length)
+        if self._flat is None:
+            shape = self._layout.chunk_shape
+            return cut(
+                self._encoded(self._layout, [slice(k * c, k * c + c) for k, c in zip(place, shape, strict=True)]),
+                start,
+                length,
+            )
+        row = self._row(place)
+        if not self._is_made(row):
+            return self._passed(self._flat, row, start, length)
+        box = [slice(span.start, span.start + span.count) for span in self._flat.chunk_box(row)]
+        return cut(self._encoded(self._flat.layout(row), box), start, length)
 
     def is_there(self, place: Sequence[int]) -> bool:
         """Whether a chunk of the grid is stored, as far as the metadata says."""
-        return self._flat is None or int(self._flat.state[self._row(place)]) != MISSING
+        if self._flat is None:
+            return True
+        row = self._row(place)
+        return self._is_made(row) or int(self._flat.state[row]) != MISSING
 
     def _row(self, place: Sequence[int]) -> int:
         row = 0
         for at, length in zip(place, self.grid, strict=True):
             row = row * length + at
         return row
+
+    def _is_made(self, row: int) -> bool:
+        """Whether a chunk is read through the view and encoded."""
+        at = int(np.searchsorted(self._made, row))
+        return at < len(self._made) and int(self._made[at]) == row
+
+    def _encoded(self, layout: Layout, box: Sequence[slice]) -> bytes:
+        """The cells of a box as a chunk, which may reach beyond the array."""
+        cells = self._view[tuple(box)].read()
+        if cells.shape != layout.chunk_shape:
+            padded = fill.full(layout.chunk_shape, layout.fill_value, layout.data_type)
+            padded[tuple(slice(n) for n in cells.shape)] = cells
+            cells = padded
+        return compile_chain(layout).encode(cells)
 
     def _passed(self, flat: AlignedManifest, row: int, start: int, length: int | None) -> Buffer | None:
         """The bytes of one chunk of the manifest, checked as any read is."""
@@ -133,13 +162,37 @@ class ServedArray:
             return None
 
 
-def _passable(view: View, rectilinear: bool) -> AlignedManifest | None:
-    """The manifest of a view whose stored bytes any reader of Zarr v3 can decode."""
+def _passable(view: View, rectilinear: bool) -> tuple[AlignedManifest | None, np.ndarray]:
+    """The manifest of a view whose stored bytes any reader of Zarr v3 can decode; and the chunks that have to be made.
+
+    None where no stored byte can be passed on.
+    """
+    nothing = np.zeros(0, np.int64)
     try:
         flat = view.flatten(rectilinear=rectilinear)
     except NotFlat:
-        return None
-    return None if any(codec.name.startswith(OURS) for codec in flat.codecs) else flat
+        return _nearest(view, rectilinear)
+    return (None if _is_ours(flat) else flat), nothing
+
+
+def _nearest(view: View, rectilinear: bool) -> tuple[AlignedManifest | None, np.ndarray]:
+    choice = choose(lower(view.ir), rectilinear=rectilinear, dims=view.dims, attrs=dict(view.attrs), reader=view.reader)
+    flat = choice.manifest
+    # below a decode the values of a chunk that is made would have to be packed
+    if _is_ours(flat) or flat.decodes or choice.problems or not (flat.state != MISSING).any():
+        return None, choice.rows[:0]
+    layout = flat.layout(int(choice.rows[0])) if len(choice.rows) else None
+    if layout is not None:
+        empty = fill.full(layout.chunk_shape, layout.fill_value, layout.data_type)
+        try:
+            compile_chain(layout).encode(empty)
+        except SaveUnsupported:  # a chain that is only decoded here
+            return None, choice.rows[:0]
+    return flat, choice.rows
+
+
+def _is_ours(flat: AlignedManifest) -> bool:
+    return any(codec.name.startswith(OURS) for codec in flat.codecs)
 
 
 def _part(size: int, start: int, length: int | None) -> tuple[int, int]:

@@ -27,34 +27,39 @@ DOCUMENT = "zarr.json"
 class ViewStore(Store):
     """A view or a group of views, read as Zarr; made by `lazyzarr.store`."""
 
-    def __init__(self, views: View | Group, *, rectilinear: bool = False) -> None:
+    def __init__(self, views: View | Group, *, rectilinear: bool = False, read_only: bool = True) -> None:
+        """See `lazyzarr.store`.
+
+        Raises
+        ------
+        SaveUnsupported
+            A store that can be written is asked for.
+        """
+        if not read_only:
+            raise SaveUnsupported("a store over views is read-only; save a view, or copy its values, to write")
         super().__init__(read_only=True)
         self._views = views
         self._rectilinear = rectilinear
         self._arrays: dict[str, ServedArray] = {}
         self._groups: dict[str, Group] = {}
-        self._is_open = True
 
     def __eq__(self, value: object) -> bool:
-        return isinstance(value, ViewStore) and value._views is self._views and value._rectilinear == self._rectilinear
+        if not isinstance(value, ViewStore) or value._rectilinear != self._rectilinear:
+            return False
+        return _same(self._views, value._views)
 
     def __hash__(self) -> int:
-        return hash((id(self._views), self._rectilinear))
+        views = self._views
+        return hash((tuple(views) if isinstance(views, Group) else views.token(), self._rectilinear))
 
     def __repr__(self) -> str:
         views = self._views
         return f"ViewStore({f'group of {len(views)}' if isinstance(views, Group) else f'{views.dtype} {views.shape}'})"
 
     def with_read_only(self, read_only: bool = False) -> ViewStore:
-        """This store again.
-
-        Raises
-        ------
-        SaveUnsupported
-            One that can be written is asked for.
-        """
+        """This store again; as stores do that cannot be written, it raises ``NotImplementedError`` for one that can."""
         if not read_only:
-            raise SaveUnsupported("a store over views is read-only; save a view, or copy its values, to write")
+            super().with_read_only(read_only)
         return ViewStore(self._views, rectilinear=self._rectilinear)
 
     @property
@@ -229,6 +234,17 @@ class ViewStore(Store):
         self._check_writable()
 
 
+def _same(left: View | Group, right: View | Group) -> bool:
+    """Whether views have one graph, dimensions and attributes, or groups the same members."""
+    if left is right:
+        return True
+    if isinstance(left, View) and isinstance(right, View):
+        return (left.token(), left.dims, left.attrs) == (right.token(), right.dims, right.attrs)
+    if isinstance(left, View) or isinstance(right, View) or list(left) != list(right) or left.attrs != right.attrs:
+        return False
+    return all(_same(left[name], right[name]) for name in left)
+
+
 def _part(request: ByteRequest | None) -> tuple[int, int | None]:
     """First byte, negative from the end, and number of bytes."""
     match request:
@@ -240,5 +256,7 @@ def _part(request: ByteRequest | None) -> tuple[int, int | None]:
             return 0, 0
         case SuffixByteRequest(suffix):
             return -suffix, None
-        case _:
+        case None:
             return 0, None
+        case _:
+            raise TypeError(f"Unexpected byte_range, got {request}.")

@@ -207,7 +207,9 @@ def test_nothing_can_be_written(tmp_path: Path) -> None:
     for work in (lambda: store.set_sync("c/0/0", None), lambda: store.delete_sync("c/0/0")):
         with pytest.raises(ValueError, match="read-only"):
             work()
-    with pytest.raises(SaveUnsupported):
+    with pytest.raises(NotImplementedError, match="with_read_only is not implemented"):
         store.with_read_only(False)
+    with pytest.raises(SaveUnsupported):
+        type(store)(lz.open(tmp_path / "a.zarr"), read_only=False)
     assert store.with_read_only(True) == store
     assert issubclass(SaveUnsupported, LazyZarrError)
