@@ -95,7 +95,7 @@ def materialized(
     choice = choose(
         lower(view.ir),
         chunks=None if chunks is None else _lengths(chunks, view.shape),
-        codecs=None if codecs is None else tuple(codec_from_json(one) for one in codecs),
+        codecs=None if codecs is None else tuple(map(_codec, codecs)),
         rectilinear=rectilinear,
         dims=view.dims,
         attrs=dict(view.attrs),
@@ -107,6 +107,12 @@ def materialized(
     if not len(choice.rows):
         return choice.manifest
     return writing.run(_directory(into), progress)
+
+
+def _codec(given: Mapping[str, Any] | str) -> NamedConfig:
+    """A codec as a person names it; cells are little-endian unless said otherwise."""
+    codec = codec_from_json(given)
+    return NamedConfig("bytes", {"endian": "little"}) if codec == NamedConfig("bytes", {}) else codec
 
 
 def _lengths(chunks: Sequence[int | Sequence[int]], shape: tuple[int, ...]) -> tuple[int | tuple[int, ...], ...]:
@@ -245,7 +251,7 @@ class _Writing:
         if _same(cells, whole[inside]):
             return -1
         whole[inside] = cells
-        data = chain.encode(whole)
+        data = chain.encode_exactly(whole)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         _write(path, data)
         return len(data)

@@ -31,6 +31,25 @@ OURS = "lazyzarr."
 """Codecs of this prefix have no decoder in other readers."""
 
 
+EXACT = frozenset(
+    (
+        *(
+            "bytes",
+            "transpose",
+            "sharding_indexed",
+            "vlen-utf8",
+            "vlen-bytes",
+            "crc32c",
+            "fletcher32",
+            "crc32",
+            "adler32",
+        ),
+        *("gzip", "zlib", "zstd", "blosc", "lz4", "bz2", "lzma", "shuffle"),
+    )
+)
+"""Codecs that give back every cell."""
+
+
 class ServedArray:
     """A view as a plain Zarr v3 array.
 
@@ -128,7 +147,7 @@ class ServedArray:
             padded = fill.full(layout.chunk_shape, layout.fill_value, layout.data_type)
             padded[tuple(slice(n) for n in cells.shape)] = cells
             cells = padded
-        return compile_chain(layout).encode(cells)
+        return compile_chain(layout).encode_exactly(cells)
 
     def _passed(self, flat: AlignedManifest, row: int, start: int, length: int | None) -> Buffer | None:
         """The bytes of one chunk of the manifest, checked as any read is."""
@@ -179,7 +198,7 @@ def _nearest(view: View, rectilinear: bool) -> tuple[AlignedManifest | None, np.
     choice = choose(lower(view.ir), rectilinear=rectilinear, dims=view.dims, attrs=dict(view.attrs), reader=view.reader)
     flat = choice.manifest
     # below a decode the values of a chunk that is made would have to be packed
-    if _is_ours(flat) or flat.decodes or choice.problems or not (flat.state != MISSING).any():
+    if _is_ours(flat) or _rounds(flat) or flat.decodes or choice.problems or not (flat.state != MISSING).any():
         return None, choice.rows[:0]
     layout = flat.layout(int(choice.rows[0])) if len(choice.rows) else None
     if layout is not None:
@@ -193,6 +212,11 @@ def _nearest(view: View, rectilinear: bool) -> tuple[AlignedManifest | None, np.
 
 def _is_ours(flat: AlignedManifest) -> bool:
     return any(codec.name.startswith(OURS) for codec in flat.codecs)
+
+
+def _rounds(flat: AlignedManifest) -> bool:
+    """Whether cells that were not stored with the chain may change when they are."""
+    return any(codec.name.removeprefix("numcodecs.") not in EXACT for codec in flat.codecs)
 
 
 def _part(size: int, start: int, length: int | None) -> tuple[int, int]:

@@ -191,6 +191,24 @@ class Chain:
             data = stage.encode(data)
         return bytes(data)
 
+    def encode_exactly(self, array: Array) -> bytes:
+        """As `encode`, of bytes that decode to the very same cells, bit for bit.
+
+        Raises
+        ------
+        SaveUnsupported
+            A codec of the chain rounds them, or only decodes here.
+        """
+        data = self.encode(array)
+        again, cells = np.asarray(self.decode(memoryview(data))), array.astype(self.dtype, copy=False)
+        by_value = self.dtype.kind in "TO"
+        if not (np.array_equal(again, cells) if by_value else again.tobytes() == cells.tobytes()):
+            raise SaveUnsupported(
+                "encode: a codec of the chain rounds the values of a chunk that was stored without it; "
+                'give codecs that keep every value, such as codecs=["bytes", "zstd"]'
+            )
+        return data
+
 
 def compile_chain(layout: Layout) -> Chain:
     """The codec chain of a layout; compiled once, and found again in well under a microsecond.

@@ -221,3 +221,29 @@ def test_manifest_of_any_view(tmp_path: Path) -> None:
     assert frame["count"].tolist() == [(25, 4), (10, 4)]
     assert [url.rpartition("/")[0][-5:] for url in frame["url"]] == ["r/c/0", "r/c/1"]
     assert frame["state"].tolist() == ["object", "object"]
+
+
+@pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3 specification")
+@pytest.mark.parametrize(
+    "rounding",
+    [
+        {"name": "numcodecs.bitround", "configuration": {"keepbits": 3}},
+        {"name": "numcodecs.quantize", "configuration": {"digits": 1, "dtype": "<f8"}},
+        {
+            "name": "numcodecs.fixedscaleoffset",
+            "configuration": {"offset": 0, "scale": 10, "dtype": "<f8", "astype": "<i2"},
+        },
+    ],
+    ids=lambda one: one["name"],
+)
+def test_a_codec_that_rounds_is_not_given_other_values(tmp_path: Path, rounding: dict[str, Any]) -> None:
+    cells = np.random.default_rng(3).random(50)
+    for name, part, filters in (("a", slice(40), [rounding]), ("b", slice(40, None), [])):
+        array = zarr.create_array(tmp_path / name, shape=cells[part].shape, chunks=(10,), dtype="f8", filters=filters)
+        array[:] = cells[part]
+    view = lz.concat([lz.open(tmp_path / "a"), lz.open(tmp_path / "b")])
+    np.testing.assert_array_equal(zarr.open_array(lz.store(view), mode="r")[:], view.read())
+    with pytest.raises(lz.SaveUnsupported):
+        view.flatten(materialize="boundary", into=tmp_path / "c")
+    flat = view.flatten(materialize="boundary", into=tmp_path / "d", codecs=["bytes", "zstd"])
+    assert [codec.name for codec in flat.codecs] == ["bytes", "zstd"]
