@@ -5,7 +5,7 @@ of some runs, memory is what the process grew by. Then: adding one file to a man
 it. What is not installed is left out, and said.
 
 Run ``uv run python tests/bench/manifests.py``; 10^4, 10^5 and 10^6 chunks take about four minutes. ``--large`` goes on to
-10^7, and with ``--huge`` to 10^8 for lazyzarr (16 GB of memory for its 10^8 references before they are saved);
+10^7, and with ``--huge`` to 10^8 for lazyzarr (up to 18 GB of memory, its references in memory included);
 ``--most 100000`` stops earlier, ``--only lazyzarr`` leaves the peers out, ``--kinds append keys`` some of the shapes.
 """
 
