@@ -52,7 +52,6 @@ def test_what_is_flat_reads_equal_from_its_manifest_alone(drawn: Drawn) -> None:
         assert again.flatness == "L0"
 
 
-@many()
 @given(graphs(depth=2))
 def test_what_is_flat_reads_equal_from_gaps_in_child_arrays(drawn: Drawn) -> None:
     assume(flatness(lower(drawn.graph)).level == "L0")
