@@ -236,6 +236,7 @@ class _Bucket:
     def _done[T](self, call: Callable[[], T]) -> T:
         try:
             return call()
+        # obstore has no conditional writes for some storages, and says so in either way
         except (NotImplementedError, self._errors.NotSupportedError) as error:
             raise SaveUnsupported(
                 "save: the storage has no conditional requests, so that a view could be lost; save locally and copy",

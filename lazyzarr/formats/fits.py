@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import shown
 from lazyzarr.errors import LazyZarrError
-from lazyzarr.formats.netcdf3 import contiguous
+from lazyzarr.formats.contiguous import contiguous
+from lazyzarr.formats.packing import Packing
 from lazyzarr.formats.prefix import Prefix
 from lazyzarr.formats.referenced import Member, Referenced, ReferencedGroup, Unreadable, unsupported
 from lazyzarr.ir import fill
@@ -36,7 +37,7 @@ _AXES = ("z", "y", "x")
 Cards = dict[str, Any]
 
 
-def import_fits(session: Session, url: str, *, packing: Literal["auto", "raw"] = "auto") -> ReferencedGroup:
+def import_fits(session: Session, url: str, *, packing: Packing = "auto") -> ReferencedGroup:
     """Describe every unit of a file that has data.
 
     Raises
@@ -139,7 +140,7 @@ def _extent(cards: Cards, prefix: Prefix) -> tuple[tuple[int, ...], int]:
 
 
 def _described(
-    name: str, cards: Cards, shape: tuple[int, ...], data: int, prefix: Prefix, url: str, packing: str
+    name: str, cards: Cards, shape: tuple[int, ...], data: int, prefix: Prefix, url: str, packing: Packing
 ) -> Referenced | Unreadable:
     try:
         return _image(name, cards, shape, data, prefix, url, packing)
@@ -148,7 +149,7 @@ def _described(
 
 
 def _image(
-    name: str, cards: Cards, shape: tuple[int, ...], data: int, prefix: Prefix, url: str, packing: str
+    name: str, cards: Cards, shape: tuple[int, ...], data: int, prefix: Prefix, url: str, packing: Packing
 ) -> Referenced:
     kind = cards.get("XTENSION", "IMAGE")
     if cards.get("ZIMAGE") is True:

@@ -6,7 +6,7 @@ message that an array refers to. Refuses arrays with a message that would not be
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from gribberish.virtualizarr import GribberishParser
@@ -16,6 +16,7 @@ from lazyzarr.access.session import Session
 from lazyzarr.access.url import shown
 from lazyzarr.codecs.grib_messages import check
 from lazyzarr.errors import LazyZarrError, SourceChanged, ViewLimitError
+from lazyzarr.formats.packing import Packing
 from lazyzarr.formats.referenced import Member, Referenced, ReferencedGroup, Unreadable, malformed
 from lazyzarr.formats.virtual_datasets import import_virtual
 
@@ -24,7 +25,7 @@ _MOST = 4 << 30
 _NAME = "file.grib"
 
 
-def import_grib(session: Session, url: str, *, packing: Literal["auto", "raw"] = "auto") -> ReferencedGroup:
+def import_grib(session: Session, url: str, *, packing: Packing = "auto") -> ReferencedGroup:
     """Describe the arrays that the messages of a file make; ``packing`` has no meaning here.
 
     Raises

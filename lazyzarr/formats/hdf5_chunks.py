@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from lazyzarr.errors import SourceProtocolError, UnsupportedFeature, ViewLimitError
+from lazyzarr.formats.contiguous import contiguous as cut_evenly
 from lazyzarr.formats.hdf5_model import Columns
 
 CONTIGUOUS_CHUNK = 64 << 20
 """Contiguous storage is cut into chunks of about this size where an axis divides evenly [bytes]."""
 MAX_CHUNKS = 50_000_000
 """Chunks of one variable, written or not, for which columns are made."""
-_MAX_PIECES = 1 << 16
 
 
 def stored(dsid: Any) -> list[Any]:
@@ -79,20 +79,11 @@ def _rows(coords: np.ndarray, grid: Sequence[int]) -> tuple[np.ndarray, np.ndarr
 
 def contiguous(offset: int | None, shape: Sequence[int], cell: int) -> tuple[tuple[int, ...], Columns]:
     """Chunk shape and columns of contiguous storage; `offset` is None where it was never allocated."""
-    rows = 1
-    least = -(-math.prod(shape) * cell // CONTIGUOUS_CHUNK)
-    if shape and least > 1:
-        rows = next((k for k in range(least, min(shape[0], _MAX_PIECES) + 1) if shape[0] % k == 0), 1)
-    chunk = tuple(max(1, n) for n in shape)
-    if rows > 1:
-        chunk = (shape[0] // rows, *chunk[1:])
-    count = rows if math.prod(shape) else 0
-    length = math.prod(chunk) * cell
+    chunk, columns = cut_evenly(offset or 0, shape, cell, piece=CONTIGUOUS_CHUNK)
     if offset is None:
-        zeros = np.zeros(count, np.uint64)
-        return chunk, {"offset": zeros, "length": zeros.copy(), "state": np.zeros(count, np.uint8)}
-    offsets = np.uint64(offset) + np.arange(count, dtype=np.uint64) * np.uint64(length)
-    return chunk, {"offset": offsets, "length": np.full(count, length, np.uint64)}
+        zeros = np.zeros_like(columns["offset"])
+        return chunk, {"offset": zeros, "length": zeros.copy(), "state": zeros.astype(np.uint8)}
+    return chunk, columns
 
 
 def external(

@@ -141,6 +141,7 @@ def _check_readable(one: FlatArray, store: icechunk.IcechunkStore) -> None:
     try:
         with zarr.config.set({"array.rectilinear_chunks": True}):
             zarr.open_array(store, path=one.path, mode="r")
+    # what zarr-python raises for a type, a codec or a grid that it does not know or has no code for
     except (ValueError, TypeError, KeyError, NotImplementedError) as error:
         raise SaveUnsupported(
             f"write of {one.path}: zarr-python does not read an array of this kind ({error}); copy it with other codecs"

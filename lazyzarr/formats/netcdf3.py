@@ -16,6 +16,7 @@ import numpy as np
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import shown
 from lazyzarr.errors import LazyZarrError, ViewLimitError
+from lazyzarr.formats.contiguous import contiguous
 from lazyzarr.formats.packing import Packing, packing_of
 from lazyzarr.formats.prefix import Prefix
 from lazyzarr.formats.referenced import Referenced, ReferencedGroup, Unreadable, json_values, text, unsupported
@@ -31,9 +32,6 @@ _TYPES = {
 _ONLY_CDF5 = 7
 _CHAR = 2
 _DIMENSIONS, _VARIABLES, _ATTRIBUTES = 10, 11, 12
-_PIECE = 4 << 20
-"""Fixed-size variables are cut into chunks of about this size [bytes]."""
-_MOST_PIECES = 1 << 16
 _MOST_CHUNKS = 50_000_000
 
 
@@ -253,28 +251,6 @@ def _records(
     chunk = (1, *(max(1, n) for n in inner))
     count = records if length else 0
     offsets = np.uint64(one.begin) + np.arange(count, dtype=np.uint64) * np.uint64(header.stride)
-    return chunk, {"offset": offsets, "length": np.full(count, length, np.uint64)}
-
-
-def contiguous(begin: int, shape: tuple[int, ...], cell: int) -> tuple[tuple[int, ...], dict[str, np.ndarray]]:
-    """Chunk shape and columns of cells in C order: a divisor of the first axis that has a cut of it is cut.
-
-    Examples
-    --------
-    >>> chunk, columns = contiguous(100, (4, 1 << 20), 4)
-    >>> chunk, columns["offset"].tolist()
-    ((1, 1048576), [100, 4194404, 8388708, 12583012])
-    """
-    pieces = 1
-    wanted = -(-math.prod(shape) * cell // _PIECE)
-    if shape and wanted > 1:
-        pieces = next((k for k in range(wanted, min(shape[0], _MOST_PIECES) + 1) if shape[0] % k == 0), 1)
-    chunk = tuple(max(1, n) for n in shape)
-    if pieces > 1:
-        chunk = (shape[0] // pieces, *chunk[1:])
-    count = pieces if math.prod(shape) else 0
-    length = math.prod(chunk) * cell
-    offsets = np.uint64(begin) + np.arange(count, dtype=np.uint64) * np.uint64(length)
     return chunk, {"offset": offsets, "length": np.full(count, length, np.uint64)}
 
 

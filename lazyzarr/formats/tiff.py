@@ -14,6 +14,7 @@ import numpy as np
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import shown
 from lazyzarr.errors import LazyZarrError, ViewLimitError
+from lazyzarr.formats.packing import Packing
 from lazyzarr.formats.prefix import Prefix
 from lazyzarr.formats.referenced import Member, Referenced, ReferencedGroup, Unreadable, text, unsupported
 from lazyzarr.ir import fill
@@ -43,7 +44,7 @@ _ATTRIBUTES = {
 }  # fmt: skip
 
 
-def import_tiff(session: Session, url: str, *, packing: Literal["auto", "raw"] = "auto") -> ReferencedGroup:
+def import_tiff(session: Session, url: str, *, packing: Packing = "auto") -> ReferencedGroup:
     """Describe every page of a file, under its number; ``packing`` has no meaning here.
 
     Raises

@@ -107,6 +107,7 @@ def _metadata(one: FlatArray) -> Any:
     text = json.dumps(one.metadata, allow_nan=False).encode()
     try:
         return zarr.open_array(MemoryStore({"zarr.json": cpu.Buffer.from_bytes(text)}), mode="r").metadata
+    # what zarr-python raises for a type, a codec or a grid that it does not know or has no code for
     except (ValueError, TypeError, KeyError, NotImplementedError) as error:
         raise SaveUnsupported(
             f"to_dataset: zarr-python does not read an array as {one.path} is ({error}); copy it with other codecs"

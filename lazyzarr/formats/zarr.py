@@ -13,14 +13,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
 from msgspec import Struct
 
 from lazyzarr.errors import SaveUnsupported, SourceProtocolError, UnsupportedFeature, ViewLimitError, ViewSchemaError
 from lazyzarr.formats.zarr_fill import fill_v3
 from lazyzarr.formats.zarr_v2 import V2Array, read_v2
 from lazyzarr.ir.array_metadata import array_metadata, to_text
-from lazyzarr.ir.chunk_keys import chunk_keys, separator
+from lazyzarr.ir.chunk_keys import separator
 from lazyzarr.ir.data_type import DataType, from_json, from_numpy, to_numpy
 from lazyzarr.ir.layout import DEFAULT_KEYS, Layout, NamedConfig
 
@@ -281,17 +280,6 @@ def _whole(member: str, value: object) -> tuple[int, ...]:
     if any(not isinstance(n, int) or n < 0 for n in numbers) or math.prod(n or 1 for n in numbers) >= 2**63:
         raise _bad(f"{member} is {value!r}", "it is a list of whole numbers")
     return tuple(int(n) for n in numbers)
-
-
-def chunk_key(encoding: NamedConfig, coordinates: Sequence[int]) -> str:
-    """Key of one chunk below its array; `lazyzarr.ir.chunk_keys` has the keys of many.
-
-    Examples
-    --------
-    >>> chunk_key(NamedConfig("default", {"separator": "/"}), (1, 20)), chunk_key(NamedConfig("v2"), ())
-    ('c/1/20', '0')
-    """
-    return chunk_keys(encoding, np.array([coordinates], np.int64).reshape(1, -1))[0]
 
 
 def write_array_metadata(

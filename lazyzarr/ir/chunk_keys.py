@@ -59,9 +59,9 @@ def chunk_key(encoding: NamedConfig, coords: Sequence[int], above: str = "") -> 
     >>> chunk_key(NamedConfig("default"), (0, 12), "a.zarr/")
     'a.zarr/c/0/12'
     """
-    if not coords:
-        return above + ("0" if encoding.name == "v2" else "c")
     front, mark = _front(encoding)
+    if not len(coords):
+        return above + (front[:1] or "0")
     return above + front + mark.join(map(str, coords))
 
 

@@ -7,7 +7,8 @@ import zarr
 from zarr.storage import MemoryStore
 
 from lazyzarr.codecs.chain import compile_chain
-from lazyzarr.formats.zarr import ZarrArrayInfo, chunk_key, read_array_metadata
+from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
+from lazyzarr.ir.chunk_keys import chunk_key
 
 
 def write(values: np.ndarray, **settings) -> MemoryStore:

@@ -15,9 +15,9 @@ from zarr.storage import MemoryStore
 
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.errors import LazyZarrError, SaveUnsupported, SourceProtocolError, UnsupportedFeature
-from lazyzarr.formats.zarr import chunk_key, read_array_metadata, write_array_metadata
+from lazyzarr.formats.zarr import read_array_metadata, write_array_metadata
 from lazyzarr.ir import fill
-from lazyzarr.ir.chunk_keys import chunk_keys
+from lazyzarr.ir.chunk_keys import chunk_key, chunk_keys
 from lazyzarr.ir.data_type import from_numpy, to_numpy
 from lazyzarr.ir.layout import DEFAULT_KEYS, Layout, NamedConfig
 
