@@ -134,6 +134,13 @@ class Execution:
     def _place_pack(self, chain: Chain, way: Way, first: int, lengths: list[int], room: memoryview) -> None:
         """Decode and place the chunks from ``first`` on, whose bytes lie in a buffer as `Session.read_packed` says."""
         there = [first + k for k, length in enumerate(lengths) if length >= 0]
+        if way == Way.MOVED and chain.raw and chain.encoded.exact and chain.nbytes:
+            cells = np.frombuffer(room, chain.dtype, len(lengths) * math.prod(chain.shape))
+            cells = cells.reshape(len(lengths), *chain.shape)
+            for chunk in there:
+                for fragment in self._fragments(chunk):
+                    self.placer.put(fragment, cells[chunk - first, ...])
+            return
         if way == Way.MOVED or (way == Way.RUN and len(there) < len(lengths)):
             at = 0
             for chunk, length in enumerate(lengths, first):

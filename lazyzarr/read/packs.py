@@ -18,6 +18,8 @@ from lazyzarr.lower.locate import OBJECT, Chunks
 
 PACK_BYTES = 512 << 10
 """Decoded size of a pack: little enough to stay in a processor's cache between decoding and placing [bytes]."""
+PLAIN_BYTES = 2 << 20
+"""The same where nothing is decoded: the cost of a pack counts more than a nearer cache [bytes]."""
 MOST_STORED = 16 << 20
 """A stored chunk that may be longer is read by itself, since a pack keeps room for the longest [bytes]."""
 
@@ -66,7 +68,7 @@ def packs(
         packable[number] = chain.sharding is None and chain.encoded.limit <= MOST_STORED
         direct[number] = chain.can_decode_into and chain.nbytes > 0
         cells[number] = chain.nbytes // max(chain.dtype.itemsize, 1)
-        per_pack[number] = max(PACK_BYTES // max(chain.nbytes, 1), 1)
+        per_pack[number] = max((PLAIN_BYTES if chain.raw else PACK_BYTES) // max(chain.nbytes, 1), 1)
     local = np.array([s.refs is None and (s.location or "").startswith("file://") for s in chunks.arrays], bool)
     names: dict[str, int] = {}
     grant = np.array([names.setdefault(stored.grant, len(names)) for stored in chunks.arrays], np.int64)

@@ -17,6 +17,8 @@ from lazyzarr.lower.placements import AFFINE, UNFED, ranges
 
 _MOST_RUNS = 512
 """Contiguous runs of the output that one chunk is read into directly; more are decoded first and copied."""
+_MOST_CUTS = 256
+"""Windows kept."""
 
 
 class Placer:
@@ -31,6 +33,8 @@ class Placer:
         same_axes = found.axis.shape[1] == rank and bool((found.axis == np.arange(rank)).all())
         self.straight = same_axes and bool(affine.all())
         """Whether every fragment has the axes of the view in their order, and none is gathered."""
+        self._cuts: dict[tuple[Any, ...], tuple[tuple[Any, ...], list[int], list[int]]] = {}
+        """Windows worked out before: the chunks of a regular grid are mostly cut alike."""
 
     # whole columns are converted at once, on first use: most chunks of a large read never need them
     @cached_property
@@ -114,15 +118,24 @@ class Placer:
 
     def put(self, fragment: int, chunk: np.ndarray, origin: Sequence[int] | None = None) -> None:
         """Copy the window of a fragment out of its decoded chunk, or of the part of it that begins at ``origin``."""
-        begin = [0] * chunk.ndim if origin is None else origin
         if self._pooled[fragment]:
-            self._put_gathered(fragment, chunk, begin)
+            self._put_gathered(fragment, chunk, [0] * chunk.ndim if origin is None else origin)
             return
-        window = chunk[(*self._window(fragment, begin), ...)]
-        target = self.box(fragment)
+        columns = (self._start[fragment], self._step[fragment], self._count[fragment], self._axis[fragment])
+        cut = (chunk.ndim, None if origin is None else tuple(origin), *map(tuple, columns))
+        found = self._cuts.get(cut)
+        if found is None:
+            begin = [0] * chunk.ndim if origin is None else origin
+            order, shape = self._turn(fragment, chunk.ndim)
+            found = ((*self._window(fragment, begin), ...), order, shape)
+            if len(self._cuts) >= _MOST_CUTS:
+                self._cuts.clear()  # another thread may do so at any time, too
+            self._cuts[cut] = found
+        key, order, shape = found
+        window = chunk[key]
         if not self.straight:
-            window = self._as_view(fragment, window, chunk.ndim)
-        self.out[target] = window
+            window = window.transpose(order).reshape(shape)
+        self.out[self.box(fragment)] = window
 
     def put_block(self, fragment: int, chunk: np.ndarray) -> None:
         """Copy a whole chunk to its box: `put` for fragments that are `blocks`."""
@@ -208,14 +221,18 @@ class Placer:
 
     def _as_view(self, fragment: int, window: np.ndarray, rank: int) -> np.ndarray:
         """Axes of the chunk in the order of the view, with length 1 where no axis of the chunk runs."""
+        order, shape = self._turn(fragment, rank)
+        return window.transpose(order).reshape(shape)
+
+    def _turn(self, fragment: int, rank: int) -> tuple[list[int], list[int]]:
+        """Order of the axes of the chunk, and their lengths in the view; 1 where none of them runs."""
         axes = self._axis[fragment][:rank]
         order = sorted(range(rank), key=lambda k: axes[k])
-        window = window.transpose(order)
         shape = [1] * self.out.ndim
         for k in order:
             if axes[k] != UNFED:
                 shape[axes[k]] = self._count[fragment][k]
-        return window.reshape(shape)
+        return order, shape
 
     def _put_gathered(self, fragment: int, chunk: np.ndarray, begin: Sequence[int]) -> None:
         window = chunk

@@ -385,26 +385,6 @@ def test_code_points_that_do_not_exist():
     assert caught.value.reason == "chunk-decode"
 
 
-def test_overhead():
-    layout = Layout("float32", "NaN", (64, 64), (LITTLE, NamedConfig("zstd", {"level": 1})))
-    chain = compile_chain(layout)
-    walk = np.round(np.cumsum(np.random.default_rng(0).normal(size=4096)), 1).astype("f4").reshape(64, 64)
-    data = chain.encode(walk)
-
-    def best(function) -> float:
-        times = []
-        for _ in range(7):
-            start = time.perf_counter()
-            for _ in range(300):
-                function()
-            times.append((time.perf_counter() - start) / 300)
-        return min(times)
-
-    assert compile_chain(layout) is chain
-    assert best(lambda: compile_chain(layout)) < 2e-6
-    assert best(lambda: chain.decode(data)) < 1.5 * best(lambda: zstd.decompress(data)) + 10e-6
-
-
 def test_equal_layouts_share_a_chain():
     one, two = (Layout("int16", 0, (5, 3), (NamedConfig("bytes", {"endian": "little"}),)) for _ in range(2))
     assert one is not two
