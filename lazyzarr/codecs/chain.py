@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lazyzarr.codecs import registry
-from lazyzarr.codecs.serial import is_swapped
+from lazyzarr.codecs.serial import has_text, is_swapped
 from lazyzarr.codecs.sharding import Sharding, cells_of
 from lazyzarr.codecs.stages import (
     Array,
@@ -52,7 +52,7 @@ class Chain:
         Length of a stored chunk [bytes]: its limit, and whether it is exactly that.
     raw, raw_swapped
         Whether the stored bytes are the cells in C order, in native or in foreign byte order. Then parts of the
-        bytes are parts of the cells.
+        bytes are parts of the cells. Never for text, whose code points are checked.
     sharding
         How a stored chunk is divided, if its parts can be fetched one by one.
     """
@@ -263,7 +263,7 @@ def _compile(layout: Layout, depth: int) -> Chain:
         serializer, kept = sharding.serializer(), []
     else:
         serializer = registry.serializer(codec, at)
-        if codec.name == "bytes":
+        if codec.name == "bytes" and not has_text(at.dtype):  # code points are checked, so text is decoded
             swapped = is_swapped(at.dtype, codec.configuration)
     bytes_stages: list[BytesStage] = []
     size: Size = serializer.encoded

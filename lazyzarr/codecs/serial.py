@@ -61,7 +61,7 @@ def fixed(configuration: Configuration, cells: Cells) -> Serializer:
     stored = storage_type(dtype, configuration)
     swapped = stored != dtype
     nbytes = cells.nbytes
-    text = _has_text(dtype)
+    text = has_text(dtype)
 
     def decode(data: Bytes) -> Array:
         if len(data) != nbytes:
@@ -77,9 +77,10 @@ def fixed(configuration: Configuration, cells: Cells) -> Serializer:
     return Serializer(decode, encode, Size(nbytes, exact=True))
 
 
-def _has_text(dtype: np.dtype[Any]) -> bool:
+def has_text(dtype: np.dtype[Any]) -> bool:
+    """Whether cells, or fields of them, are text of fixed length."""
     if dtype.fields is not None:
-        return any(_has_text(field[0]) for field in dtype.fields.values())
+        return any(has_text(field[0]) for field in dtype.fields.values())
     return dtype.kind == "U"
 
 
@@ -87,7 +88,7 @@ def _check_text(array: Array) -> None:
     """NumPy fails late, and with its own error, on code points that do not exist."""
     if array.dtype.fields is not None:
         for name, field in array.dtype.fields.items():
-            if _has_text(field[0]):
+            if has_text(field[0]):
                 _check_text(array[name])
     elif array.size and array.dtype.itemsize:
         points = np.ascontiguousarray(array).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))

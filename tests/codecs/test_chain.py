@@ -1,6 +1,5 @@
 """Chunks that zarr-python wrote decode to the cells that zarr-python reads."""
 
-import time
 import warnings
 
 import numcodecs

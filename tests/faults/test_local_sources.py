@@ -7,14 +7,18 @@ import shutil
 import stat
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
+import numcodecs
 import numpy as np
 import pytest
 import zarr
+from zarr.codecs import ZstdCodec
 
 import lazyzarr as lz
 
@@ -245,3 +249,26 @@ def test_a_copied_tree_has_new_files_and_the_same_metadata(
         lz.open(target / "x.view").read()
     assert "verify=False" in str(caught.value)
     np.testing.assert_array_equal(lz.open(target / "x.view", verify=False).read(), DATA)
+
+
+@pytest.mark.parametrize("compressors", [None, [ZstdCodec()]], ids=["plain", "zstd"])
+@pytest.mark.parametrize(
+    "key",
+    [np.s_[:], np.s_[::2, ::2], np.s_[:, ::-1], np.s_[0, 0], np.s_[0:3, 1:3]],
+    ids=["all", "steps", "flipped", "point", "part"],
+)
+@pytest.mark.parametrize("rows", [4, 64], ids=["one-chunk", "many-chunks"])
+def test_text_that_is_none(tmp_path: Path, rows: int, key: Any, compressors: Any):
+    """A code point that does not exist would fail later, where the text is used, and not say where it is from."""
+    place = tmp_path / "a.zarr"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zarr: fixed-length text has no specification in version 3
+        zarr.create_array(place, data=np.full((rows, 4), "ab", "<U3"), chunks=(4, 4), compressors=compressors)
+    chunk = place / "c" / "0" / "0"
+    text = np.full((4, 4), "ab", "<U3").tobytes()
+    bad = np.full(1, 0x7FFFFFFF, "<u4").tobytes() + text[4:]
+    chunk.write_bytes(numcodecs.Zstd().encode(bad) if compressors else bad)
+    view = lz.open(place)
+    with pytest.raises(lz.ChunkDecodeError, match="0x7fffffff") as caught:
+        view[key].read()
+    assert caught.value.reason == "chunk-decode"
