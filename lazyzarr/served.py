@@ -137,6 +137,8 @@ class ServedArray:
 
     def _is_made(self, row: int) -> bool:
         """Whether a chunk is read through the view and encoded."""
+        if self.passed_on:
+            return False
         at = int(np.searchsorted(self._made, row))
         return at < len(self._made) and int(self._made[at]) == row
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from operator import lt
 from typing import Any
 
 import msgspec
@@ -22,6 +23,8 @@ from lazyzarr.served import ServedArray, cut
 from lazyzarr.view import View
 
 DOCUMENT = "zarr.json"
+_MOST_DIGITS = 19
+"""Of a coordinate; more than an int64 has is no chunk, and not worth converting."""
 
 
 class ViewStore(Store):
@@ -122,22 +125,19 @@ class ViewStore(Store):
 
     def _chunk_of(self, key: str) -> tuple[ServedArray, tuple[int, ...]] | None:
         """The array and the coordinates that a key names, if it is the key of a chunk of the grid."""
-        parts = key.split("/")
-        for at in reversed(range(len(parts))):
-            if parts[at] != "c":
-                if not parts[at].isdecimal():
-                    return None
-                continue
-            texts = parts[at + 1 :]
-            node = self._node("/".join(parts[:at]))
-            if not isinstance(node, View):
-                return None
-            array = self._array("/".join(parts[:at]), node)
-            place = tuple(map(int, texts))
-            one_spelling = all(str(k) == text for k, text in zip(place, texts, strict=True))
-            inside = len(place) == len(array.grid) and all(k < n for k, n in zip(place, array.grid, strict=True))
-            return (array, place) if one_spelling and inside else None
-        return None
+        path, below, name = f"/{key}/".rpartition("/c/")
+        texts = name.split("/")[:-1]
+        if not below or not all(text.isdecimal() and len(text) <= _MOST_DIGITS for text in texts):
+            return None
+        path = path[1:]
+        node = self._node(path)
+        if not isinstance(node, View):
+            return None
+        array = self._array(path, node)
+        place = tuple(map(int, texts))
+        one_spelling = list(map(str, place)) == texts
+        inside = len(place) == len(array.grid) and all(map(lt, place, array.grid))
+        return (array, place) if one_spelling and inside else None
 
     def _node(self, path: str) -> View | Group | None:
         found: Any = self._views

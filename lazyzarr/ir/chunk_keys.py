@@ -23,8 +23,11 @@ def separator(encoding: NamedConfig) -> str:
     UnsupportedFeature
         ``source-unsupported`` for an encoding or a separator that Zarr v3 does not have.
     """
-    found = encoding.configuration.get("separator", _SEPARATOR.get(encoding.name))
-    if encoding.name not in _SEPARATOR or found not in ("/", ".") or encoding.configuration.keys() - {"separator"}:
+    usual = _SEPARATOR.get(encoding.name)
+    if usual is not None and not encoding.configuration:
+        return usual
+    found = encoding.configuration.get("separator", usual)
+    if usual is None or found not in ("/", ".") or encoding.configuration.keys() - {"separator"}:
         raise UnsupportedFeature(
             f"chunk key encoding {encoding.name!r} with {dict(encoding.configuration)} is not known; "
             "Zarr v3 has 'default' and 'v2' with separator '/' or '.'; rewrite the metadata of the array",

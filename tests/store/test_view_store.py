@@ -158,7 +158,22 @@ def test_keys_are_those_of_a_group(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["", "c", "c/0", "c/0/0/0", "c/00/0", "c/-1/0", "c/4/0", "c/0/x", "d/0/0", "zarr.json/c/0/0", ".zarray"]
+    "key",
+    [
+        "",
+        "c",
+        "c/0",
+        "c/0/0/0",
+        "c/00/0",
+        "c/-1/0",
+        "c/4/0",
+        "c/0/x",
+        "c/0/0/",
+        "c/0/" + "9" * 5000,
+        "d/0/0",
+        "zarr.json/c/0/0",
+        ".zarray",
+    ],
 )
 def test_other_keys_have_no_value(tmp_path: Path, key: str) -> None:
     store = lz.store(lz.open(stored(tmp_path / "a.zarr")))
