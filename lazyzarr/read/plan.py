@@ -27,8 +27,11 @@ MAX_REQUEST = 16 << 20
 """Coalesced requests do not grow beyond this, so that memory in flight stays bounded [bytes]."""
 REMOTE_GAP = 64 << 10
 """Bytes read in vain between two remote ranges rather than sending a second request [bytes]."""
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = (4 << 20, 16 << 20)
+"""Of a small read and, since each batch is handed to a thread, of a large one [bytes]."""
 BATCH_REQUESTS = 256
+_MANY_BATCHES = 16
+"""Enough for threads to end at about the same time."""
 _DECODING = 4
 """Bytes read in the time in which one is decoded, about."""
 
@@ -266,9 +269,11 @@ def _batches(
         decoded = _DECODING * chains[int(chunks.layout[request.chunks[0]])].nbytes
         work.append((request, 1, _size(request) or decoded))
     batches: list[list[Pack | Request]] = []
-    held, count = BATCH_BYTES, 0
+    least, most = BATCH_BYTES
+    limit = min(max(sum(size for _, _, size in work) // _MANY_BATCHES, least), most)
+    held, count = limit, 0
     for item, number, size in work:
-        if held + size > BATCH_BYTES or count >= BATCH_REQUESTS:
+        if held + size > limit or count >= BATCH_REQUESTS:
             batches.append([])
             held = count = 0
         batches[-1].append(item)
