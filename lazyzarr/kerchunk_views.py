@@ -25,6 +25,7 @@ from lazyzarr.formats.kerchunk_json import is_kerchunk, read_json, read_kerchunk
 from lazyzarr.formats.manifest_reading import read_manifest
 from lazyzarr.formats.packing import Packing, packing_of, with_fill_value
 from lazyzarr.formats.reference_places import resolve
+from lazyzarr.formats.referenced import Referenced
 from lazyzarr.formats.references import INLINE, ReferencedArray, ReferencedGroup
 from lazyzarr.group import Group
 from lazyzarr.ir import data_type as types
@@ -32,6 +33,7 @@ from lazyzarr.ir.layout import Place, Stamp, StoredArray
 from lazyzarr.ir.tables import Table
 from lazyzarr.leaves import source, unpacked
 from lazyzarr.read import Reader
+from lazyzarr.uneven import pieced
 from lazyzarr.view import View
 
 
@@ -142,25 +144,28 @@ class References:
         data_type = info.layout.data_type
         attributes = with_fill_value(info.attributes, data_type, found.fill_attribute)
         decode, attributes = packing_of(attributes, types.to_numpy(data_type), self.packing)
-        refs = Table(found.columns())
-        tables = {refs.name: refs}
         inline: Table | None = None
         if (found.entries.state == INLINE).any():
             inline = Table({"bytes": np.frombuffer(found.entries.inline, np.uint8)})
-            tables[inline.name] = inline
-        array = StoredArray(
-            layout=0,
-            shape=info.shape,
-            location=urls[0] if urls else self.url,
-            refs=refs.name,
-            stamp=None if urls else self.stamp,
-            places=tuple(Place(url) for url in urls[1:]),
-            inline=None if inline is None else inline.name,
-            grant=self._name,
-        )
-        view = source(
-            array, [info.layout], reader=self.reader, tables=tables, dims=info.dimension_names, attrs=attributes
-        )
+
+        def stored(part: Referenced) -> View:
+            refs = Table(part.columns)
+            array = StoredArray(
+                layout=0,
+                shape=part.shape,
+                location=urls[0] if urls else self.url,
+                refs=refs.name,
+                stamp=None if urls else self.stamp,
+                places=tuple(Place(url) for url in urls[1:]),
+                inline=None if inline is None else inline.name,
+                grant=self._name,
+            )
+            tables = {table.name: table for table in (refs, inline) if table is not None}
+            return source(array, [part.layout], reader=self.reader, tables=tables)
+
+        whole = Referenced(place, info.shape, info.layout, found.columns(), tuple(urls), (), lengths=info.lengths)
+        view = stored(whole) if info.lengths is None else pieced(whole, self.reader, stored)
+        view = view._same(dims=info.dimension_names, attrs=attributes)
         return view if decode is None else unpacked(view, decode)
 
     def _parsed(self, text: bytes, key: str) -> dict[str, Any]:

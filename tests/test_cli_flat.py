@@ -125,6 +125,11 @@ def test_export_with_boundary_chunks(ragged: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["data"].values, np.concatenate([CELLS, CELLS + 100]))
     result = run("export", ragged, tmp_path / "repo", "--to", "icechunk", "--into", tmp_path / "uneven")
     assert result.exit_code == 0, result.stderr
+    into = ("--into", tmp_path / "uneven", "--rectilinear")
+    assert run("export", ragged, tmp_path / "uneven.json", "--to", "kerchunk", *into).exit_code == 0
+    uneven = lz.open(tmp_path / "uneven.json")["data"]
+    assert uneven.flatten().chunk_lengths[0] == (3, 3, 1, 3, 3, 3)
+    np.testing.assert_array_equal(uneven.read(), np.concatenate([CELLS, CELLS + 100]))
 
 
 def test_export_refuses_what_a_format_does_not_have(ragged: Path, files: Path, tmp_path: Path) -> None:
@@ -133,6 +138,7 @@ def test_export_refuses_what_a_format_does_not_have(ragged: Path, files: Path, t
         ("--to", "vds", "--into", tmp_path / "d"),
         ("--to", "vds", "--relative"),
         ("--to", "manifest-json", "--overwrite"),
+        ("--to", "icechunk", "--rectilinear"),
         ("--to", "zip"),
     ):
         assert run("export", files, tmp_path / "t", *wrong).exit_code == 2

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import typer
@@ -101,6 +101,9 @@ def export(
     into: Annotated[
         Path | None, typer.Option(help="Local directory: write chunks that cannot be references into it.")
     ] = None,
+    rectilinear: Annotated[
+        bool, typer.Option("--rectilinear", help="kerchunk: allow chunks of several lengths, in metadata of version 3.")
+    ] = False,
     message: Annotated[str, typer.Option(help="icechunk: message of the commit.")] = "views written by lazyzarr",
     as_json: Json = False,
 ) -> None:
@@ -110,11 +113,13 @@ def export(
         raise SelectionError("export --to vds --into; a virtual dataset refers to datasets only; leave out --into")
     if relative and to not in (Format.KERCHUNK, Format.MANIFEST_JSON):
         raise SelectionError(f"export --to {to} --relative; it has one spelling of locations; leave out --relative")
+    if rectilinear and to is not Format.KERCHUNK:
+        raise SelectionError(f"export --to {to} --rectilinear; only kerchunk has to be told; leave out --rectilinear")
     if overwrite and to is Format.MANIFEST_JSON:
         raise SelectionError("export --to manifest-json --overwrite; a folder is not replaced; remove it first")
     if into is not None:
-        views = _materialized(views, into, rectilinear=to is Format.ICECHUNK)
-    report = _WRITERS[to](views, target, name, overwrite, relative, message)
+        views = _materialized(views, into, rectilinear=rectilinear or to is Format.ICECHUNK)
+    report = _WRITERS[to](views, target, _Options(name, overwrite, relative, rectilinear, message))
     if as_json:
         out().print_json(msgspec.json.encode(report).decode())
         return
@@ -185,21 +190,9 @@ def _lengths(lengths: list[int]) -> str:
     return "[" + " ".join(map(str, lengths[:6])) + (" ...]" if len(lengths) > 6 else "]")
 
 
-class _Flattened:
-    """A view whose boundary chunks were written, as far as writers know views."""
-
-    def __init__(self, manifest: AlignedManifest) -> None:
-        self._manifest = manifest
-        self.attrs = manifest.attrs
-
-    def flatten(self, *, rectilinear: bool = True) -> AlignedManifest:
-        """The manifest, which was made for the writer that asks."""
-        return self._manifest
-
-
 def _materialized(found: View | Group, into: Path, *, rectilinear: bool) -> Any:
     if isinstance(found, View):
-        return _Flattened(found.flatten(materialize="boundary", into=into, rectilinear=rectilinear))
+        return found.flatten(materialize="boundary", into=into, rectilinear=rectilinear)
     members = {name: _materialized(found[name], into / name, rectilinear=rectilinear) for name in found}
     return _Members(members, found.attrs)
 
@@ -212,22 +205,40 @@ class _Members(dict[str, Any]):
         self.attrs = attrs
 
 
-Writer = Callable[[Any, str, str, bool, bool, str], ExportReport]
+class _Options(NamedTuple):
+    """What was asked of a writer."""
+
+    name: str
+    overwrite: bool
+    relative: bool
+    rectilinear: bool
+    message: str
 
 
-def _kerchunk(views: Any, target: str, name: str, overwrite: bool, relative: bool, message: str) -> ExportReport:
-    return formats.kerchunk.write(views, target, name=name, overwrite=overwrite, relative=relative)
+Writer = Callable[[Any, str, _Options], ExportReport]
 
 
-def _manifest_json(views: Any, target: str, name: str, overwrite: bool, relative: bool, message: str) -> ExportReport:
-    return formats.manifest_json.write(views, target, name=name, relative=relative)
+def _kerchunk(views: Any, target: str, options: _Options) -> ExportReport:
+    return formats.kerchunk.write(
+        views,
+        target,
+        zarr_format=3 if options.rectilinear else 2,
+        rectilinear=options.rectilinear,
+        name=options.name,
+        overwrite=options.overwrite,
+        relative=options.relative,
+    )
 
 
-def _vds(views: Any, target: str, name: str, overwrite: bool, relative: bool, message: str) -> ExportReport:
-    return formats.hdf5.write_vds(views, target, name=name, overwrite=overwrite)
+def _manifest_json(views: Any, target: str, options: _Options) -> ExportReport:
+    return formats.manifest_json.write(views, target, name=options.name, relative=options.relative)
 
 
-def _icechunk(views: Any, target: str, name: str, overwrite: bool, relative: bool, message: str) -> ExportReport:
+def _vds(views: Any, target: str, options: _Options) -> ExportReport:
+    return formats.hdf5.write_vds(views, target, name=options.name, overwrite=options.overwrite)
+
+
+def _icechunk(views: Any, target: str, options: _Options) -> ExportReport:
     """One commit on the branch main of a repository on a local disk, which is made if it is not there."""
     writer = formats.icechunk  # says which extra is needed, if it is
     icechunk = importlib.import_module("icechunk")
@@ -245,9 +256,9 @@ def _icechunk(views: Any, target: str, name: str, overwrite: bool, relative: boo
         repository = icechunk.Repository.create(storage, config, authorize_virtual_chunk_access=access)
         repository.save_config()
     session = repository.writable_session("main")
-    path = "" if isinstance(views, Mapping) else name
-    report = writer.write(views, session, path=path, overwrite=overwrite)
-    session.commit(message)
+    path = "" if isinstance(views, Mapping) else options.name
+    report = writer.write(views, session, path=path, overwrite=options.overwrite)
+    session.commit(options.message)
     return report
 
 

@@ -26,7 +26,7 @@ _HERE_ONLY = ("store://", "memory://")
 
 @runtime_checkable
 class Flattens(Protocol):
-    """A view, as far as writers know it."""
+    """A view, or the manifest of one, as far as writers know it."""
 
     def flatten(self, *, rectilinear: bool = True) -> AlignedManifest:
         """Its flat manifest."""
@@ -83,7 +83,7 @@ def _name(name: Any) -> str:
     return name
 
 
-def flat_of(source: Source) -> AlignedManifest:
+def flat_of(source: Source, *, rectilinear: bool = False) -> AlignedManifest:
     """The flat manifest of an array, with the chunks that are there.
 
     Raises
@@ -94,7 +94,7 @@ def flat_of(source: Source) -> AlignedManifest:
         Chunks are in this process only.
     """
     assert source.array is not None
-    flat = present(source.array.flatten(rectilinear=False))
+    flat = present(source.array.flatten(rectilinear=rectilinear))
     for origin in flat.origins:
         if origin.location.startswith(_HERE_ONLY):
             raise SaveUnsupported(

@@ -25,7 +25,7 @@ from zarr.buffer import cpu
 from lazyzarr.errors import SaveConflict, SaveUnsupported
 from lazyzarr.formats.flat_arrays import Decode, FlatArray, collected, finite
 from lazyzarr.formats.icechunk_repository import local_etag
-from lazyzarr.formats.report import ExportReport
+from lazyzarr.formats.report import UNEVEN, ExportReport
 from lazyzarr.ir.layout import Json, Stamp
 from lazyzarr.lower.aligned import INLINE, MISSING, OBJECT, RANGE
 
@@ -107,9 +107,7 @@ def _write(one: FlatArray, store: icechunk.IcechunkStore, overwrite: bool) -> in
         at = np.unravel_index(row, one.flat.grid_shape) if one.flat.shape else ()
         _set(store, f"{one.path}/{'/'.join(('c', *(str(int(k)) for k in at)))}", one.flat.inline(row))
     if not one.flat.is_regular:
-        one.lost.append(
-            f"{one.path}: readers need zarr's option array.rectilinear_chunks for its chunks of several lengths"
-        )
+        one.lost.append(f"{one.path}: {UNEVEN}")
     rows = np.flatnonzero((one.state == RANGE) | (one.state == OBJECT))
     if not len(rows):
         return 0

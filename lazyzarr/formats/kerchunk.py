@@ -23,7 +23,7 @@ from lazyzarr.formats.export_sources import Source, counts, flat_of, json_attrib
 from lazyzarr.formats.local_output import local_target, write_file, write_folder
 from lazyzarr.formats.plain_zarr import PlainArray, plain_array
 from lazyzarr.formats.reference_places import written
-from lazyzarr.formats.report import ExportReport
+from lazyzarr.formats.report import UNEVEN, ExportReport
 from lazyzarr.ir.chunk_keys import chunk_keys
 from lazyzarr.ir.layout import DEFAULT_KEYS, NamedConfig
 from lazyzarr.lower.aligned import INLINE, MISSING, OBJECT, AlignedManifest
@@ -38,6 +38,7 @@ def write(
     target: str | os.PathLike[str],
     *,
     zarr_format: Literal[2, 3] = 2,
+    rectilinear: bool = False,
     name: str = "data",
     relative: bool = False,
     overwrite: bool = False,
@@ -48,11 +49,14 @@ def write(
     Parameters
     ----------
     views
-        A view, or a group: anything that maps names to views and groups.
+        A view, the manifest that `View.flatten` makes of one, or a group: anything that maps names to them and groups.
     target
         A local path: ``*.parq`` or ``*.parquet`` for Parquet, anything else for JSON.
     zarr_format
         Of the metadata. 3 needs a reader that knows it, such as ``xarray.open_zarr``; xarray's kerchunk engine wants 2.
+    rectilinear
+        Allow chunks of several lengths along an axis, with metadata of version 3: zarr-python reads them where
+        ``array.rectilinear_chunks`` is set in its configuration.
     name
         Of the array, where `views` is one view.
     relative
@@ -89,6 +93,10 @@ def write(
     parquet = path.suffix in (".parq", ".parquet")
     if zarr_format not in (2, 3):
         raise SaveUnsupported(f"write of Zarr version {zarr_format!r}; there are 2 and 3; give one of them")
+    if rectilinear and zarr_format == 2:
+        raise SaveUnsupported(
+            "write of rectilinear grids as Zarr version 2, which has none; pass zarr_format=3, or leave rectilinear out"
+        )
     if parquet and zarr_format == 3:
         raise SaveUnsupported(
             "write of Zarr version 3 as kerchunk Parquet; its readers know the grid from version 2 metadata only; write "
@@ -96,7 +104,7 @@ def write(
         )
     if record_size < 1:
         raise SaveUnsupported(f"write with record_size {record_size}; a file holds at least one reference")
-    made = _Written(url, zarr_format, relative)
+    made = _Written(url, zarr_format, relative, rectilinear)
     nodes = [made.node(source) for source in sources(views, name)]
     if parquet:
         write_folder(path, _folder(nodes, made, record_size))
@@ -119,8 +127,8 @@ class _Node(msgspec.Struct, frozen=True):
 class _Written:
     """What is written, and the counts."""
 
-    def __init__(self, url: str, version: Literal[2, 3], relative: bool) -> None:
-        self.url, self.relative = url, relative
+    def __init__(self, url: str, version: Literal[2, 3], relative: bool, rectilinear: bool) -> None:
+        self.url, self.relative, self.rectilinear = url, relative, rectilinear
         self.version: Literal[2, 3] = version
         self.keys = _DOTTED if version == 2 else DEFAULT_KEYS
         self.arrays = self.references = self.inline = self.pins = 0
@@ -134,7 +142,7 @@ class _Written:
                 document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
                 return _Node(source.path, {"zarr.json": document})
             return _Node(source.path, {".zgroup": {"zarr_format": 2}, ".zattrs": attributes})
-        flat = flat_of(source)
+        flat = flat_of(source, rectilinear=self.rectilinear)
         plain: PlainArray = plain_array(flat, source.path, self.version, self.keys)
         references, pins, inline = counts(flat)
         self.arrays += 1
@@ -142,6 +150,8 @@ class _Written:
         self.inline += inline
         self.pins += pins
         self.lost += [f"{source.path}: {what}" for what in plain.lost]
+        if not flat.is_regular:
+            self.lost.append(f"{source.path}: {UNEVEN}")
         return _Node(source.path, plain.documents, flat)
 
     def report(self, kind: str, target: str) -> ExportReport:

@@ -66,10 +66,6 @@ def plain_array(flat: AlignedManifest, name: str, version: Version, keys: NamedC
         The version has no form of the array, or stock readers would read other values; with every reason.
     """
     problems: list[str] = []
-    if not flat.is_regular:
-        problems.append(
-            "its chunks differ in length, which needs a rectilinear grid; flatten it with rectilinear=False"
-        )
     kept = len(flat.decodes) if version == 3 and all(one.name in _V3_DECODES for one in flat.decodes) else 0
     decodes = flat.decodes[kept:]
     data_type = flat.data_type if kept else flat.stored_data_type
@@ -276,7 +272,7 @@ def _version_3(
             "node_type": "array",
             "shape": list(flat.shape),
             "data_type": msgspec_form(data_type),
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": _chunk_shape(flat)}},
+            "chunk_grid": flat.chunk_grid(),
             "chunk_key_encoding": {"name": keys.name, "configuration": keys.configuration},
             "fill_value": _zero(data_type) if value is None else value,
             "codecs": [{"name": one.name, "configuration": one.configuration} for one in chain],
@@ -284,10 +280,6 @@ def _version_3(
             "dimension_names": dims,
         }
     }
-
-
-def _chunk_shape(flat: AlignedManifest) -> list[int]:
-    return [one if isinstance(one, int) else max(one, default=1) for one in flat.chunk_lengths]
 
 
 def _version_2(
@@ -326,7 +318,7 @@ def _version_2(
     document = {
         "zarr_format": 2,
         "shape": list(flat.shape),
-        "chunks": _chunk_shape(flat),
+        "chunks": list(flat.chunk_shape),
         "dtype": _dtype(dtype, endian),
         "fill_value": None if value is None else _fill(value, data_type),
         "order": order,

@@ -98,7 +98,7 @@ def grid_of(info: ZarrArrayInfo) -> tuple[int, ...]:
     ViewLimitError
         There are more chunks than columns are made for.
     """
-    grid = tuple(-(-n // c) for n, c in zip(info.shape, info.layout.chunk_shape, strict=True))
+    grid = info.grid
     if math.prod(grid) > MAX_CHUNKS:
         raise ViewLimitError(
             "chunks", math.prod(grid), MAX_CHUNKS, remedy="reference an array with fewer, larger chunks"
@@ -108,7 +108,7 @@ def grid_of(info: ZarrArrayInfo) -> tuple[int, ...]:
 
 def described(metadata: Any, attributes: Any) -> tuple[ZarrArrayInfo, Any]:
     """An array from its metadata documents, of either version, and what stands for ``_FillValue``."""
-    info = read_array_metadata(metadata, attributes if attributes is not None else {})
+    info = read_array_metadata(metadata, attributes if attributes is not None else {}, uneven=True)
     fill: Any = None
     if metadata.get("zarr_format") == 2 and metadata.get("fill_value") is not None:
         fill = info.layout.fill_value

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+UNEVEN = "readers need zarr's option array.rectilinear_chunks for its chunks of several lengths"
+"""What is lost where a grid is rectilinear."""
+
 
 class ExportReport(Struct, frozen=True):
     """What was written, and what could not be kept.

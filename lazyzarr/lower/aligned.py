@@ -20,7 +20,7 @@ from msgspec import Struct
 from lazyzarr.algebra.span import Span
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.codecs.values import decode_values
-from lazyzarr.errors import LazyZarrError, ShapeError
+from lazyzarr.errors import LazyZarrError, NotFlat, ShapeError
 from lazyzarr.ir import fill
 from lazyzarr.ir.chunk_keys import chunk_key, chunk_keys
 from lazyzarr.ir.data_type import DataType, from_numpy, msgspec_form
@@ -236,19 +236,38 @@ class AlignedManifest:
             raise ShapeError(f"inline of chunk {row}; it is not in memory; read the location that urls() gives")
         return self.memory[int(self.origin[row])].encode()
 
+    def flatten(self, *, rectilinear: bool = True) -> AlignedManifest:
+        """This manifest, so that writers take it as they take a view.
+
+        Raises
+        ------
+        NotFlat
+            The grid is rectilinear and shall not be.
+        """
+        if not (rectilinear or self.is_regular):
+            raise NotFlat(
+                "flatten of a manifest on a regular grid",
+                [
+                    "its chunks have several lengths; flatten the view with rectilinear=False, or allow a rectilinear grid"
+                ],
+            )
+        return self
+
+    def chunk_grid(self) -> dict[str, Any]:
+        """The grid as ``zarr.json`` describes it."""
+        if self.is_regular:
+            return {"name": "regular", "configuration": {"chunk_shape": list(self.chunk_shape)}}
+        lengths = [length if isinstance(length, int) else _run_lengths(length) for length in self.chunk_lengths]
+        return {"name": "rectilinear", "configuration": {"kind": "inline", "chunk_shapes": lengths}}
+
     def zarr_metadata(self) -> dict[str, Any]:
         """The array as ``zarr.json`` describes it."""
-        if self.is_regular:
-            grid: dict[str, Any] = {"name": "regular", "configuration": {"chunk_shape": list(self.chunk_shape)}}
-        else:
-            lengths = [length if isinstance(length, int) else _run_lengths(length) for length in self.chunk_lengths]
-            grid = {"name": "rectilinear", "configuration": {"kind": "inline", "chunk_shapes": lengths}}
         document: dict[str, Any] = {
             "zarr_format": 3,
             "node_type": "array",
             "shape": list(self.shape),
             "data_type": msgspec_form(self.data_type),
-            "chunk_grid": grid,
+            "chunk_grid": self.chunk_grid(),
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
             "fill_value": self.fill_value,
             "codecs": [{"name": one.name, "configuration": one.configuration} for one in self.codecs],
