@@ -1,16 +1,14 @@
 """Views of TensorStore specifications.
 
 1. A leaf becomes a view of its array: of the metadata inside where they are assumed, else of those at the source.
-2. An index transform becomes index, take, transpose and broadcast nodes; a stack becomes an overlay.
-Owns the domains, which may begin anywhere: a view begins at 0. Refuses what a specification may not reach, stacks with
-cells that no layer has, casts that lose values, and points that are no outer product.
+2. An index transform becomes nodes (`lazyzarr.operations.transforming`); a stack becomes an overlay.
+Refuses what a specification may not reach, stacks with cells that no layer has, and casts that lose values.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +19,11 @@ from lazyzarr.casting import promotes
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.combine import overlay
 from lazyzarr.document.limits import Limits, chunk_bytes
-from lazyzarr.errors import LazyZarrError
+from lazyzarr.errors import LazyZarrError, SelectionError
+from lazyzarr.formats.index_transforms import Transform
 from lazyzarr.formats.tensorstore_arrays import NOWHERE
 from lazyzarr.formats.tensorstore_reading import (
-    Output,
     Spec,
-    Transform,
     bad,
     cells_of,
     location,
@@ -40,15 +37,9 @@ from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
 from lazyzarr.ir.nodes import Fill
 from lazyzarr.ir.tables import Table
 from lazyzarr.leaves import source
+from lazyzarr.operations.transforming import Placed, transformed
 from lazyzarr.read import Reader
 from lazyzarr.view import View
-
-
-class _Placed(NamedTuple):
-    """A view, and the cell at which its domain begins."""
-
-    view: View
-    origin: tuple[int, ...]
 
 
 class Specifications:
@@ -86,7 +77,7 @@ class Specifications:
             error.where = error.where or shown(self.url)
             raise
 
-    def _placed(self, document: Any, depth: int) -> _Placed:
+    def _placed(self, document: Any, depth: int) -> Placed:
         self._nodes += 1
         self.limits.check("nodes", self._nodes)
         self.limits.check("json_depth", depth)
@@ -108,7 +99,7 @@ class Specifications:
         self.limits.check("rank", found.view.ndim)
         return found
 
-    def _zarr(self, spec: Spec) -> _Placed:
+    def _zarr(self, spec: Spec) -> Placed:
         if spec.members.get("kvstore") == NOWHERE:
             return self._constant(spec)
         url = location(spec.members.get("kvstore"), spec.members.get("path"))
@@ -138,15 +129,15 @@ class Specifications:
         compile_chain(info.layout)
         array = StoredArray(layout=0, shape=info.shape, location=url, stamp=stamp, grant=self._name)
         view = source(array, [info.layout], reader=self.reader, dims=info.dimension_names)
-        return _Placed(view, (0,) * view.ndim)
+        return Placed(view, (0,) * view.ndim)
 
-    def _constant(self, spec: Spec) -> _Placed:
+    def _constant(self, spec: Spec) -> Placed:
         info = _assumed(spec, spec.members.get("metadata"))
         self.limits.check("rank", len(info.shape))
         constant = Fill(info.shape, info.layout.data_type, info.layout.fill_value)
-        return _Placed(View(constant, reader=self.reader), (0,) * len(info.shape))
+        return Placed(View(constant, reader=self.reader), (0,) * len(info.shape))
 
-    def _array(self, spec: Spec) -> _Placed:
+    def _array(self, spec: Spec) -> Placed:
         if spec.dtype is None:
             raise bad("an array has no dtype")
         cells = cells_of(spec.members.get("array"), spec.dtype)
@@ -160,9 +151,9 @@ class Specifications:
         layout = Layout(data_type, fill.zero(data_type), tuple(max(n, 1) for n in cells.shape), (codec,))
         array = StoredArray(layout=0, shape=cells.shape, values=table.name)
         view = source(array, [layout], reader=self.reader, tables={table.name: table})
-        return _Placed(view, (0,) * view.ndim)
+        return Placed(view, (0,) * view.ndim)
 
-    def _cast(self, spec: Spec, depth: int) -> _Placed:
+    def _cast(self, spec: Spec, depth: int) -> Placed:
         if spec.dtype is None:
             raise bad("a cast has no dtype")
         below = self._placed(spec.members.get("base"), depth + 1)
@@ -170,7 +161,7 @@ class Specifications:
             raise unsupported(f"a cast from {below.view.data_type} to {spec.dtype}, which may lose values,")
         return below._replace(view=below.view.astype(spec.dtype))
 
-    def _stack(self, spec: Spec, depth: int) -> _Placed:
+    def _stack(self, spec: Spec, depth: int) -> Placed:
         layers = spec.members.get("layers")
         if not isinstance(layers, list) or not layers:
             raise bad("a stack has no list of layers")
@@ -196,7 +187,7 @@ class Specifications:
         joined = overlay(tuple(int(n) for n in shape), inputs, fill_value=zero, overlap="last")
         dims = first.dims if all(one.view.dims == first.dims for one in placed) else None
         joined = joined if dims is None else joined.rename_dims(list(dims))
-        return _Placed(joined, tuple(int(n) for n in low))
+        return Placed(joined, tuple(int(n) for n in low))
 
     def _check_covered(self, starts: np.ndarray, counts: np.ndarray, shape: tuple[int, ...]) -> None:
         steps = np.ones_like(starts)
@@ -216,108 +207,8 @@ def _assumed(spec: Spec, given: Any) -> ZarrArrayInfo:
     return read_array_metadata({**version, **given})
 
 
-def _transformed(base: _Placed, transform: Transform) -> _Placed:
-    view, origin = base
-    output = transform.output
-    if output is None:
-        if transform.low and len(transform.low) != view.ndim:
-            raise bad(f"a transform has rank {len(transform.low)}, and what it is of has {view.ndim}")
-        output = tuple(Output(0, 1, axis) for axis in range(view.ndim))
-    rank = len(transform.low) if transform.low or transform.output is not None else view.ndim
-    if len(output) != view.ndim:
-        raise bad(f"a transform has {len(output)} output maps, and what it is of has rank {view.ndim}")
-    low, stop = _domain(transform, rank, output, origin, view.shape)
-    lengths = [high - first for first, high in zip(low, stop, strict=True)]
-    if any(n < 0 for n in lengths) or math.prod(max(n, 1) for n in lengths) >= 2**62:
-        raise bad(f"the domain of a transform is {low} to {stop}")
-    if 0 in lengths:
-        empty = view if view.ndim == 0 else view[tuple(slice(0, 0) for _ in view.shape)]
-        return _Placed(_nothing(empty, lengths), low)
-    fed: list[int] = []
-    for axis in reversed(range(view.ndim)):
-        one = output[axis]
-        cells, dimension = _cells(one, low, lengths)
-        cells = cells - origin[axis] if isinstance(cells, np.ndarray) else cells
-        view, dimension = _selected(view, axis, cells, dimension, one, low, lengths, origin[axis])
-        if dimension is not None:
-            if dimension in fed:
-                raise unsupported("a transform that reads a diagonal, or points,")
-            fed.insert(0, dimension)
-    view = view.transpose(*np.argsort(fed).tolist()) if len(fed) > 1 else view
-    new = [axis for axis in range(rank) if axis not in fed]
-    view = view.expand_dims(new) if new else view
-    view = view.broadcast_to(tuple(lengths)) if view.shape != tuple(lengths) else view
-    if any(transform.labels):
-        view = view.rename_dims([label or None for label in transform.labels])
-    return _Placed(view, low)
-
-
-def _nothing(view: View, lengths: Sequence[int]) -> View:
-    """A view without cells, of a shape that has none."""
-    zero = view[(slice(None),) * view.ndim]
-    cell = overlay((1,), [], fill_value=fill.from_json(fill.zero(zero.data_type), zero.data_type), dtype=zero.dtype)
-    return cell[0].broadcast_to(tuple(lengths))
-
-
-def _domain(
-    transform: Transform, rank: int, output: Sequence[Output], origin: Sequence[int], shape: Sequence[int]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Where the domain begins and stops; bounds that are not said are as far as the source goes."""
-    low, stop = list(transform.low or (None,) * rank), list(transform.stop or (None,) * rank)
-    for axis in range(rank):
-        if low[axis] is not None and stop[axis] is not None:
-            continue
-        number = next((k for k, one in enumerate(output) if one.dimension == axis), None)
-        if number is None or abs(output[number].stride) != 1:
-            raise unsupported("a transform that leaves open where its domain ends")
-        one = output[number]
-        ends = sorted((cell - one.offset) * one.stride for cell in (origin[number], origin[number] + shape[number] - 1))
-        low[axis] = ends[0] if low[axis] is None else low[axis]
-        stop[axis] = ends[1] + 1 if stop[axis] is None else stop[axis]
-    return tuple(n for n in low if n is not None), tuple(n for n in stop if n is not None)
-
-
-def _cells(one: Output, low: Sequence[int], lengths: Sequence[int]) -> tuple[np.ndarray | None, int | None]:
-    """The cells of an index array, and the axis it runs along."""
-    if one.index is None:
-        return None, one.dimension
-    if any(have not in (1, n) for have, n in zip(one.index.shape, lengths, strict=True)):
-        raise bad(f"an index_array has shape {one.index.shape}, and the domain {tuple(lengths)}")
-    along = [axis for axis, n in enumerate(one.index.shape) if n > 1]
-    if len(along) > 1:
-        raise unsupported("an index_array along more than one axis")
-    reach = int(np.abs(one.index).max(initial=0)) * abs(one.stride) + abs(one.offset)
-    if reach >= 2**62 or int(one.index.min(initial=0)) <= -(2**62):
-        raise bad("an index_array leads outside of what it is of")
-    return one.offset + one.stride * one.index.ravel(), along[0] if along else None
-
-
-def _selected(
-    view: View,
-    axis: int,
-    cells: np.ndarray | None,
-    dimension: int | None,
-    one: Output,
-    low: Sequence[int],
-    lengths: Sequence[int],
-    origin: int,
-) -> tuple[View, int | None]:
-    """The view with one axis read as an output map says."""
-    length = view.shape[axis]
-    before = (slice(None),) * axis
-    if cells is not None:
-        _check_inside(int(cells.min()), int(cells.max()), length)
-        return (view.take(cells, axis) if dimension is not None else view[(*before, int(cells[0]))]), dimension
-    if dimension is None:
-        _check_inside(one.offset - origin, one.offset - origin, length)
-        return view[(*before, one.offset - origin)], None
-    first = one.offset + one.stride * low[dimension] - origin
-    last = first + one.stride * (lengths[dimension] - 1)
-    _check_inside(min(first, last), max(first, last), length)
-    stop = last + (1 if one.stride > 0 else -1)
-    return view[(*before, slice(first, stop if stop >= 0 else None, one.stride))], dimension
-
-
-def _check_inside(low: int, high: int, length: int) -> None:
-    if low < 0 or high >= length:
-        raise bad(f"a transform reads cells {low} to {high} of an axis of {length}")
+def _transformed(found: Placed, transform: Transform) -> Placed:
+    try:
+        return transformed(found, transform)
+    except SelectionError as error:
+        raise bad(str(error)) from error

@@ -16,7 +16,8 @@ from urllib.parse import quote
 import numpy as np
 
 from lazyzarr.access.url import from_user
-from lazyzarr.errors import SourceProtocolError, UnsupportedFeature
+from lazyzarr.errors import SelectionError, SourceProtocolError, UnsupportedFeature
+from lazyzarr.formats.index_transforms import Transform, read_transform
 from lazyzarr.formats.tensorstore_arrays import DTYPES
 
 Json = Any
@@ -41,30 +42,6 @@ _ANY = ("driver", "transform", "dtype", "rank")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _URL = re.compile(r"(file|s3|gs|gcs|https?)://[^?#|]*")
 _BASE = re.compile(r"https?://[^?#|]+")
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where one axis of the source is read."""
-
-    offset: int
-    stride: int = 1
-    dimension: int | None = None
-    """Axis of the domain; None with no `index`: one cell."""
-    index: np.ndarray[Any, Any] | None = None
-    """int64: cells, as an array that is repeated over the domain."""
-
-
-@dataclass(frozen=True)
-class Transform:
-    """From a box of cells to the cells of a source."""
-
-    low: tuple[int | None, ...]
-    stop: tuple[int | None, ...]
-    """None: as far as the source goes."""
-    labels: tuple[str, ...]
-    output: tuple[Output, ...] | None
-    """None: the same cell of the source."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +95,7 @@ def read_specification(document: Json) -> Spec:
         raise unsupported(f"the data type {str(dtype)[:64]!r}")
     if rank is not None and (type(rank) is not int or not 0 <= rank <= 32):
         raise bad(f"the rank is {str(rank)[:64]}")
-    transform = None if found.get("transform") is None else _transform(_object(found["transform"], "transform"))
+    transform = None if found.get("transform") is None else _transform(found["transform"])
     return Spec(driver, found, transform, dtype, rank)
 
 
@@ -213,79 +190,11 @@ def _check_tuning(found: Object) -> None:
         _only({key.partition("#")[0]: 0 for key in _object(found["context"], "context")}, _CONTEXT, "context")
 
 
-def _transform(found: Object) -> Transform:
-    names = ("input_inclusive_min", "input_exclusive_max", "input_inclusive_max", "input_shape")
-    _only(found, (*names, "input_rank", "input_labels", "output"), "transform")
-    given = {name: _bounds(found[name], name) for name in names if name in found}
-    if sum(name in given for name in names[1:]) > 1:
-        raise bad("a transform says more than once where its domain ends")
-    labels = found.get("input_labels", [])
-    if not isinstance(labels, list) or any(not isinstance(one, str) for one in cast("list[Any]", labels)):
-        raise bad("the labels of a transform are no texts")
-    texts = tuple(cast("list[str]", labels))
-    ranks = {len(one) for one in given.values()} | ({len(texts)} if "input_labels" in found else set())
-    if "input_rank" in found:
-        ranks.add(_integer(found["input_rank"], "input_rank"))
-    if len(ranks) > 1 or any(not 0 <= rank <= 32 for rank in ranks):
-        raise bad("the members of a transform have different ranks")
-    outputs = found.get("output")
-    if not ranks and outputs is None:
-        return Transform((), (), (), None)
-    if not ranks:
-        raise bad("a transform does not say its rank")
-    rank = ranks.pop()
-    low = given.get("input_inclusive_min", (0,) * rank if "input_shape" in given else (None,) * rank)
-    stop = given.get("input_exclusive_max", (None,) * rank)
-    if "input_inclusive_max" in given:
-        stop = tuple(None if n is None else n + 1 for n in given["input_inclusive_max"])
-    if "input_shape" in given:
-        ends = zip(low, given["input_shape"], strict=True)
-        stop = tuple(None if first is None or n is None else first + n for first, n in ends)
-    if outputs is not None:
-        if not isinstance(outputs, list) or len(cast("list[Any]", outputs)) > 32:
-            raise bad("the output of a transform is no list of at most 32 maps")
-        outputs = tuple(_output(_object(one, "output"), rank) for one in cast("list[Any]", outputs))
-    return Transform(low, stop, texts, outputs)
-
-
-def _bounds(given: Json, name: str) -> tuple[int | None, ...]:
-    if not isinstance(given, list):
-        raise bad(f"{name} is no list")
-    found: list[int | None] = []
-    for one in cast("list[Any]", given):
-        implicit = isinstance(one, list) and len(cast("list[Any]", one)) == 1
-        found.append(None if implicit or one in ("-inf", "+inf") else _integer(one, name))
-    return tuple(found)
-
-
-def _output(found: Object, rank: int) -> Output:
-    _only(found, ("offset", "stride", "input_dimension", "index_array", "index_array_bounds"), "output")
-    offset = _integer(found.get("offset", 0), "offset")
-    stride = _integer(found.get("stride", 1), "stride")
-    if "index_array" in found:
-        if "input_dimension" in found:
-            raise bad("an output has both an index_array and an input_dimension")
-        try:
-            index = np.array(found["index_array"])
-        except ValueError as error:
-            raise bad("an index_array has lists of unequal length") from error
-        if (index.dtype.kind != "i" and index.size) or index.ndim != rank:
-            raise bad("an index_array has other than whole numbers, or another rank than the domain")
-        if "index_array_bounds" in found:
-            raise unsupported("index_array_bounds")
-        return Output(offset, stride, None, index.astype(np.int64))
-    if "input_dimension" not in found:
-        return Output(offset)
-    dimension = _integer(found["input_dimension"], "input_dimension")
-    if not 0 <= dimension < rank:
-        raise bad(f"an input_dimension is {dimension}; the domain has {rank}")
-    return Output(offset, stride, dimension) if stride else Output(offset)
-
-
-def _integer(value: Json, name: str) -> int:
-    if type(value) is not int or not -(2**62) <= value <= 2**62:
-        raise bad(f"{name} is {str(value)[:64]}, which is no whole number of 62 bits")
-    return value
+def _transform(found: Json) -> Transform:
+    try:
+        return read_transform(_object(found, "transform"))
+    except SelectionError as error:
+        raise bad(str(error)) from error
 
 
 def _object(value: Json, name: str) -> Object:
