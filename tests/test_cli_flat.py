@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tensorstore
 import xarray as xr
 import zarr
 from typer.testing import CliRunner, Result
@@ -101,6 +102,18 @@ def test_export_to_each_format(files: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset["x"].values, expected["x"])
 
 
+def test_export_for_tensorstore(files: Path, tmp_path: Path) -> None:
+    assert run("export", files, tmp_path / "db", "--to", "ocdbt").exit_code == 0
+    expected = lz.open(files)["x"].read()
+    opened = tensorstore.open(lz.formats.ocdbt.spec(tmp_path / "db", "x")).result()
+    np.testing.assert_array_equal(opened.read().result(), expected)
+    zarr.create_array(tmp_path / "a.zarr", data=CELLS, chunks=(2, 3))
+    lz.save(lz.open(tmp_path / "a.zarr")[::-1, 1:], tmp_path / "v.zarr")
+    assert run("export", tmp_path / "v.zarr", tmp_path / "spec.json", "--to", "tensorstore").exit_code == 0
+    spec = json.loads((tmp_path / "spec.json").read_bytes())
+    np.testing.assert_array_equal(tensorstore.open(spec).result().read().result(), CELLS[::-1, 1:])
+
+
 def test_export_of_one_view_prints_the_report(files: Path, tmp_path: Path) -> None:
     result = run("export", files, tmp_path / "v.h5", "--to", "vds", "--variable", "x", "--name", "sst")
     assert result.exit_code == 0
@@ -138,6 +151,9 @@ def test_export_refuses_what_a_format_does_not_have(ragged: Path, files: Path, t
         ("--to", "vds", "--into", tmp_path / "d"),
         ("--to", "vds", "--relative"),
         ("--to", "manifest-json", "--overwrite"),
+        ("--to", "ocdbt", "--overwrite"),
+        ("--to", "tensorstore"),
+        ("--to", "tensorstore", "--variable", "x", "--into", tmp_path / "d"),
         ("--to", "icechunk", "--rectilinear"),
         ("--to", "zip"),
     ):

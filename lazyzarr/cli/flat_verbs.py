@@ -49,6 +49,8 @@ class Format(StrEnum):
     ICECHUNK = "icechunk"
     MANIFEST_JSON = "manifest-json"
     VDS = "vds"
+    TENSORSTORE = "tensorstore"
+    OCDBT = "ocdbt"
 
 
 Into = Annotated[Path | None, typer.Option(help="Local directory for chunks that are written.")]
@@ -107,16 +109,18 @@ def export(
     message: Annotated[str, typer.Option(help="icechunk: message of the commit.")] = "views written by lazyzarr",
     as_json: Json = False,
 ) -> None:
-    """Write a view or a group in the format of others: kerchunk, Icechunk, manifest.json, HDF5 virtual datasets."""
+    """Write a view or a group in the format of others: kerchunk, Icechunk, TensorStore, HDF5 virtual datasets and more."""
     views = lz.open(source, variable=variable, allow=allow or ())
-    if into is not None and to is Format.VDS:
-        raise SelectionError("export --to vds --into; a virtual dataset refers to datasets only; leave out --into")
+    if into is not None and to in (Format.VDS, Format.TENSORSTORE):
+        raise SelectionError(f"export --to {to} --into; it refers to whole arrays only; leave out --into")
+    if to is Format.TENSORSTORE and not isinstance(views, View):
+        raise SelectionError("export --to tensorstore of a group; a specification is of one array; add --variable")
     if relative and to not in (Format.KERCHUNK, Format.MANIFEST_JSON):
         raise SelectionError(f"export --to {to} --relative; it has one spelling of locations; leave out --relative")
     if rectilinear and to is not Format.KERCHUNK:
         raise SelectionError(f"export --to {to} --rectilinear; only kerchunk has to be told; leave out --rectilinear")
-    if overwrite and to is Format.MANIFEST_JSON:
-        raise SelectionError("export --to manifest-json --overwrite; a folder is not replaced; remove it first")
+    if overwrite and to in (Format.MANIFEST_JSON, Format.OCDBT):
+        raise SelectionError(f"export --to {to} --overwrite; a folder is not replaced; remove it first")
     if into is not None:
         views = _materialized(views, into, rectilinear=rectilinear or to is Format.ICECHUNK)
     report = _WRITERS[to](views, target, _Options(name, overwrite, relative, rectilinear, message))
@@ -238,6 +242,14 @@ def _vds(views: Any, target: str, options: _Options) -> ExportReport:
     return formats.hdf5.write_vds(views, target, name=options.name, overwrite=options.overwrite)
 
 
+def _tensorstore(views: Any, target: str, options: _Options) -> ExportReport:
+    return formats.tensorstore.write(views, target, overwrite=options.overwrite)
+
+
+def _ocdbt(views: Any, target: str, options: _Options) -> ExportReport:
+    return formats.ocdbt.write(views, target, name=options.name)
+
+
 def _icechunk(views: Any, target: str, options: _Options) -> ExportReport:
     """One commit on the branch main of a repository on a local disk, which is made if it is not there."""
     writer = formats.icechunk  # says which extra is needed, if it is
@@ -290,4 +302,6 @@ _WRITERS: dict[Format, Writer] = {
     Format.ICECHUNK: _icechunk,
     Format.MANIFEST_JSON: _manifest_json,
     Format.VDS: _vds,
+    Format.TENSORSTORE: _tensorstore,
+    Format.OCDBT: _ocdbt,
 }

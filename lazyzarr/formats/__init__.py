@@ -11,7 +11,7 @@ from typing import Any
 
 from lazyzarr.errors import ExtraMissing
 
-_WRITERS = ("hdf5", "icechunk", "kerchunk", "manifest_json", "ndsel", "tensorstore", "virtualizarr")
+_WRITERS = ("hdf5", "icechunk", "kerchunk", "manifest_json", "ndsel", "ocdbt", "tensorstore", "virtualizarr")
 
 
 def __getattr__(name: str) -> Any:

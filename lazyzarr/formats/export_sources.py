@@ -122,6 +122,29 @@ def present(flat: AlignedManifest) -> AlignedManifest:
     return dataclasses.replace(flat, state=state, length=length, origin=origin)
 
 
+def lengths_of(flat: AlignedManifest, rows: np.ndarray, what: str) -> list[int]:
+    """Lengths of whole objects: from their pins, or asked for [bytes].
+
+    Raises
+    ------
+    SaveUnsupported
+        The storage does not say, and `what` needs them.
+    """
+    found: list[int] = []
+    session = cast(Session, getattr(flat.reader, "session", None))
+    for url, stamp, grant in zip(flat.urls(rows), flat.stamps(rows), flat.grants(rows), strict=True):
+        size = stamp.size if stamp is not None else None
+        if size is None:
+            size = session.stat(url, grant=grant).size
+        if size is None:
+            raise SaveUnsupported(
+                f"write of {what}; the storage does not say how long {url.partition('?')[0]} is; write kerchunk "
+                "references, which name whole objects"
+            )
+        found.append(size)
+    return found
+
+
 def counts(flat: AlignedManifest) -> tuple[int, int, int]:
     """References, those of them that have a pin, and chunks in memory."""
     inline = int((flat.state == INLINE).sum())

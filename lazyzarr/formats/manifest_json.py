@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from lazyzarr.access.session import Session
 from lazyzarr.errors import SaveUnsupported
-from lazyzarr.formats.export_sources import counts, flat_of, json_attributes, sources
+from lazyzarr.formats.export_sources import counts, flat_of, json_attributes, lengths_of, sources
 from lazyzarr.formats.local_output import local_target, write_folder
 from lazyzarr.formats.manifest_reading import TRANSFORMER
 from lazyzarr.formats.plain_zarr import plain_array
@@ -109,27 +108,10 @@ def _entries(flat: AlignedManifest, base: str, *, relative: bool) -> Iterator[tu
     texts = [written(url, base, relative=relative) for url in urls]
     length = flat.length.copy()
     whole = np.flatnonzero(flat.state == OBJECT)
-    length[whole] = _lengths(flat, whole)
+    length[whole] = lengths_of(flat, whole, "manifest.json")
     columns = (number[rows].tolist(), flat.offset[rows].tolist(), length[rows].tolist())
     for key, place, offset, size in zip(chunk_keys(_KEYS, coords), *columns, strict=True):
         yield key, {"path": texts[place], "offset": offset, "length": size}
-
-
-def _lengths(flat: AlignedManifest, rows: np.ndarray) -> list[int]:
-    """Lengths of whole objects: from their pins, or asked for [bytes]."""
-    found: list[int] = []
-    session = cast(Session, getattr(flat.reader, "session", None))
-    for url, stamp, grant in zip(flat.urls(rows), flat.stamps(rows), flat.grants(rows), strict=True):
-        size = stamp.size if stamp is not None else None
-        if size is None:
-            size = session.stat(url, grant=grant).size
-        if size is None:
-            raise SaveUnsupported(
-                f"write of manifest.json; the storage does not say how long {url.partition('?')[0]} is; write kerchunk "
-                "references, which name whole objects"
-            )
-        found.append(size)
-    return found
 
 
 def _text(document: dict[str, Any]) -> bytes:

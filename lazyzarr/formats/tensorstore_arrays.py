@@ -84,6 +84,22 @@ def stored_spec(array: StoredArray, layout: Layout, tables: Mapping[str, Table])
     return found if below == layout.data_type else {"driver": "cast", "dtype": layout.data_type, "base": found}
 
 
+def zarr_form(shape: tuple[int, ...], layout: Layout) -> dict[str, Json]:
+    """Driver and metadata of an array whose chain has no value-wise decodes.
+
+    Raises
+    ------
+    NoForm
+        TensorStore cannot read the array.
+    """
+    told = _Told()
+    told.made(dtype_name, layout.data_type)
+    found = told.made(_zarr, shape, layout, layout.data_type, layout.fill_value, layout.codecs)
+    if told.problems or found is None:
+        raise NoForm(*told.problems)
+    return found
+
+
 class _Told:
     """What is in the way so far."""
 
