@@ -54,6 +54,8 @@ def flatten(
     dry_run: Literal[True],
     progress: Progress | None = ...,
 ) -> BoundaryReport: ...
+@overload
+def flatten(self: View, *, windowed: Literal[True]) -> Manifest: ...
 def flatten(
     self: View,
     *,
@@ -64,7 +66,8 @@ def flatten(
     rectilinear: bool = True,
     dry_run: bool = False,
     progress: Progress | None = None,
-) -> AlignedManifest | BoundaryReport:
+    windowed: bool = False,
+) -> AlignedManifest | BoundaryReport | Manifest:
     """The view as a flat manifest: one grid, one codec chain, one reference for each chunk.
 
     Parameters
@@ -85,6 +88,8 @@ def flatten(
         With "boundary": write nothing and return a `lazyzarr.materializing.BoundaryReport`.
     progress
         Called with the number of chunks written and to write.
+    windowed
+        Whatever the class of the view, its table of fragments, which says windows of chunks: as `View.manifest`.
 
     Raises
     ------
@@ -102,6 +107,8 @@ def flatten(
     """
     if materialize not in ("none", "boundary"):
         raise SelectionError(f"flatten with materialize={materialize!r}; it is 'none' or 'boundary'; give one of them")
+    if windowed and materialize != "none":
+        raise SelectionError("flatten with windowed and materialize; a window needs nothing written; leave out one")
     if materialize == "none":
         asked = {"into": into, "chunks": chunks, "codecs": codecs, "dry_run": dry_run or None}
         given = [name for name, value in asked.items() if value is not None]
@@ -109,6 +116,8 @@ def flatten(
             raise SelectionError(
                 f"flatten with {', '.join(given)}; nothing is written with materialize='none'; say materialize='boundary'"
             )
+        if windowed:
+            return Manifest(self)
         return align(lower(self.ir), rectilinear=rectilinear, dims=self.dims, attrs=self.attrs, reader=self.reader)
     options: dict[str, Any] = {"chunks": chunks, "codecs": codecs, "rectilinear": rectilinear}
     return materialized(self, into, dry_run=dry_run, progress=progress, **options)

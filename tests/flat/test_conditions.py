@@ -330,3 +330,14 @@ def test_views_without_stored_chunks() -> None:
     assert_flat(lz.full((0, 3), 2.5, dtype="f8"), (1, 3))
     assert_flat(lz.full((), 2, dtype="u1"), ())
     assert_refused(lz.concat([lz.full((2,), 1, dtype="i2"), lz.full((2,), 2, dtype="i2")]), "L3", "constants")
+
+
+def test_windows_are_kept_on_request(tmp_path: Path) -> None:
+    cut = lz.open(zarr.create_array(tmp_path / "a.zarr", data=np.arange(12), chunks=(4,)))[1::2]
+    table = cut.flatten(windowed=True)
+    assert (table.flatness, len(table)) == ("L2", 3)
+    found = table.columns()
+    assert (found["first"].tolist(), found["step"].tolist()) == ([[1], [1], [1]], [[2], [2], [2]])
+    for wrong in ({"materialize": "boundary"}, {"into": tmp_path / "b"}):
+        with pytest.raises(lz.SelectionError):
+            cut.flatten(windowed=True, **wrong)  # type: ignore[call-overload]
