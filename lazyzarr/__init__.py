@@ -114,27 +114,31 @@ __all__ = [
     "store",
 ]
 
-_API = frozenset(
-    (
-        "Group",
-        "Limits",
-        "RefreshRefused",
-        "View",
-        "append",
-        "block",
-        "broadcast_to",
-        "concat",
-        "full",
-        "interleave",
-        "open",
-        "overlay",
-        "pad",
-        "refresh",
-        "save",
-        "stack",
-        "store",
-    )
-)
+_HOMES = {
+    **dict.fromkeys(
+        (
+            "Group",
+            "Limits",
+            "RefreshRefused",
+            "View",
+            "append",
+            "block",
+            "broadcast_to",
+            "concat",
+            "full",
+            "interleave",
+            "open",
+            "overlay",
+            "pad",
+            "refresh",
+            "save",
+            "stack",
+            "store",
+        ),
+        "lazyzarr.api",
+    ),
+}
+"""Modules of the names that are no errors."""
 
 
 def __getattr__(name: str) -> Any:
@@ -142,8 +146,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'lazyzarr' has no attribute {name!r}")
     if name == "formats":
         return importlib.import_module("lazyzarr.formats")
-    home = "lazyzarr.api" if name in _API else "lazyzarr.errors"
-    value = getattr(importlib.import_module(home), name)
+    value = getattr(importlib.import_module(_HOMES.get(name, "lazyzarr.errors")), name)
     globals()[name] = value
     return value
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import networkx
+import numpy as np
 import pytest
+import zarr
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lazyzarr"
@@ -43,12 +45,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         *("tiling", "topology", "view", "api", "checking", "leaves", "operations"),
         *("foreign", "reference_views"),
     ),
+    (
+        "definition",
+        "datasets",
+        "clusters",
+        "serving",
+    ),
     ("cli", "demo"),
     ("__main__",),
 )
 """From the ground up. A room imports from lower layers and from itself; those of the front may know each other."""
 
-FRONT = len(LAYERS) - 3
+FRONT = len(LAYERS) - 4
 LEAVES = (*LAYERS[-2], *LAYERS[-1])
 
 LOCAL_IMPORTS: frozenset[str] = frozenset()
@@ -207,6 +215,12 @@ def test_importing_costs_little() -> None:
     after = loaded("import lazyzarr")
     assert {name.split(".")[0] for name in after} & set(NOT_IMPORTED) == set()
     assert len(after - loaded("import numpy, msgspec")) < MOST_MODULES
+
+
+def test_joining_stored_arrays_imports_no_dask(tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "a", data=np.arange(6).reshape(2, 3))
+    after = loaded(f"import lazyzarr as lz\nlz.concat([lz.open({str(tmp_path / 'a')!r})] * 2)[::-1].T.read()")
+    assert {name.split(".")[0] for name in after} & {"networkx", "h5py", "xarray", "dask"} == set()
 
 
 def test_building_a_view_imports_no_zarr() -> None:
