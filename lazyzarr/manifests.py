@@ -1,57 +1,48 @@
-"""The lowered manifest of a view, as a graph of one array: what `lazyzarr.save` stores with ``manifest``.
+"""The lowered manifest of a view, as a graph: what `lazyzarr.save` stores with ``manifest``.
 
-Owns the step from a flat manifest to one stored array whose chunks come from a table of origins. Refuses what such a
-table cannot say: views that are not flat on a regular grid, and chunks that are in memory.
+Owns the step from a flat manifest to one stored array whose chunks come from a table of origins; other views become boxes
+of such chunks (`lazyzarr.manifest_boxes`). Refuses what such a table cannot say, chunks in memory first.
 """
 
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
-from lazyzarr.errors import SaveUnsupported
+from lazyzarr.errors import NotFlat, SaveUnsupported
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
 from lazyzarr.ir.nodes import Source
 from lazyzarr.ir.origins import FILE, origin_columns
-from lazyzarr.ir.tables import Column, Table
-from lazyzarr.lower.aligned import INLINE, MISSING, AlignedManifest
+from lazyzarr.ir.tables import Table
+from lazyzarr.lower.aligned import INLINE, AlignedManifest
+from lazyzarr.lower.lowering import lower
+from lazyzarr.manifest_boxes import CHUNKS, ORIGINS, boxes_graph, reference_columns
 from lazyzarr.view import View
 
 
 def manifest_graph(view: View) -> Graph:
-    """A graph that means what the view means, with one row per chunk of its grid.
+    """A graph that means what the view means, with a row for each of its chunks.
 
     Raises
     ------
-    NotFlat
-        With every reason.
     SaveUnsupported
-        A chunk is in memory, or comes from an array of more axes than the view has.
+        A chunk is in memory, an array has chunks of several codec chains, or a gather has cells of several sources.
     """
-    flat = view.flatten(rectilinear=False)
+    try:
+        flat = view.flatten(rectilinear=False)
+    except NotFlat:
+        return boxes_graph(lower(view.ir))
+    if any(len(origin.grid) > len(flat.shape) for origin in flat.origins):
+        return boxes_graph(lower(view.ir))  # keys of such arrays are not spelled from the axes of the view
     if (flat.state == INLINE).any():
         raise SaveUnsupported(
             "save of a manifest with chunks that are in memory; a manifest references stored chunks; write them with "
             "zarr and open that, or save without manifest"
         )
-    if any(len(origin.grid) > len(flat.shape) for origin in flat.origins):
-        raise SaveUnsupported(
-            "save of a manifest with chunks of arrays that have more axes than the view; their keys are not spelled "
-            "from it; save without manifest"
-        )
     layouts, origins = _origins(view, flat)
-    missing = flat.state == MISSING
-    columns: dict[str, Column] = {
-        "offset": np.where(missing, 0, flat.offset).astype(np.uint64),
-        "length": np.where(missing | (flat.length < 0), 0, flat.length).astype(np.uint64),
-    }
-    if missing.any():
-        columns["state"] = (~missing).astype(np.uint8)
-    columns["origin"] = np.where(missing, -1, flat.origin).astype(np.int32)
-    if any(origin.keys is not None for origin in flat.origins):
-        columns["number"] = np.where(missing, 0, flat.number)
-    refs = Table(columns, name="chunks")  # names in the document, not identities: the graph is only written
+    made = {name: getattr(flat, name) for name in ("state", "origin", "number", "offset", "length")}
+    columns = reference_columns(made, [origin.keys is not None for origin in flat.origins])
+    refs = Table(columns, name=CHUNKS)  # names in the document, not identities: the graph is only written
     array = StoredArray(0, flat.shape, refs=refs.name, origins=origins.name, variants=tuple(range(1, len(layouts))))
     return Graph([Source(0)], layouts=layouts, arrays=[array], tables={refs.name: refs, origins.name: origins})
 
@@ -76,5 +67,5 @@ def _origins(view: View, flat: AlignedManifest) -> tuple[list[Layout], Table]:
             stamps.append(stamp)
     layouts = [msgspec.structs.replace(plain, chunk_keys=keys, metadata=metadata) for keys, metadata in found]
     urls = [origin.location for origin in flat.origins]
-    table = Table(origin_columns(urls, stamps, codes, [origin.grid for origin in flat.origins]), name="origins")
+    table = Table(origin_columns(urls, stamps, codes, [origin.grid for origin in flat.origins]), name=ORIGINS)
     return layouts or [plain], table

@@ -48,7 +48,7 @@ def save(
         Replace what lazyzarr saved there before.
     manifest
         Store where every chunk is, too: the lowered manifest, one row for each chunk, in columns of which a reader
-        loads what it asks for. "only": that instead of the graph. The view has to be flat on a regular grid (L0).
+        loads what it asks for. "only": that instead of the graph.
     share
         Name tables of other saved views where they are, so that slices of a large view cost nothing: they are read as
         long as that view is there.
@@ -61,10 +61,8 @@ def save(
     ------
     SaveConflict
         The target exists and is not to be replaced.
-    NotFlat
-        With ``manifest``: every reason why the view has none.
     SaveUnsupported
-        Something in the view has no stored form; nothing was written.
+        Something in the view has no stored form, or with ``manifest`` no place in one; nothing was written.
     SaveError
         The storage failed.
 
@@ -105,8 +103,7 @@ def _view(
     attributes = view.attrs if attrs is None else attrs
     lowered = manifest_graph(view) if manifest else None
     if manifest == "only" and lowered is not None:
-        (array,) = lowered.arrays
-        return ViewMember(lowered, view.dims, attributes, lowered.layouts[array.layout].chunk_shape)
+        return ViewMember(lowered, view.dims, attributes, advised_grid(lowered))
     return ViewMember(view.ir, view.dims, attributes, advised_grid(view.ir), manifest=lowered, share=share)
 
 

@@ -110,7 +110,7 @@ def encode(
     apart
         Names of tables that are child arrays even if they are small.
     manifest
-        What the graph reduces to, as one array whose chunks come from a table of origins.
+        What the graph reduces to, of arrays whose chunks come from a table of origins.
     share
         Name tables of other saved views where they are.
 
@@ -146,7 +146,8 @@ def encode(
     lowered = None
     if manifest is not None:
         derived, more = _wire_graph(manifest, base, {}, ())
-        lowered = WireManifest("grid", graph_digest(msgspec.json.encode(wire)), derived)
+        form = "grid" if len(manifest.nodes) == 1 else "boxes"
+        lowered = WireManifest(form, graph_digest(msgspec.json.encode(wire)), derived)
         folders |= more
         features |= {MANIFEST, *features_of(manifest.nodes, manifest.layouts, manifest.arrays)}
     graphs = (wire,) if lowered is None else (wire, lowered.graph)

@@ -100,12 +100,12 @@ class WireGraph(_Strict, frozen=True):
 class WireManifest(_Strict, frozen=True):
     """What the graph reduces to: derived from it, for readers that want to know only where chunks are."""
 
-    form: Literal["grid"]
-    """One row for each chunk of a regular grid, in C order."""
+    form: Literal["grid", "boxes"]
+    """One source with a row for each chunk of a regular grid; or boxes of such chunks, each cut and placed as a whole."""
     of: str
     """`graph_digest` of the graph that it was derived from; of another graph it means nothing."""
     graph: WireGraph
-    """One source whose chunks come from a table of origins."""
+    """Its arrays have tables of origins."""
 
 
 class WireSchema(_Strict, frozen=True):

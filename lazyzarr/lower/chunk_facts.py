@@ -156,7 +156,7 @@ class Facts:
                 boxes=self._boxes(found, chunks, chunk, along, whole & ~combed.any(axis=1), kinds)
                 if self.keep
                 else None,
-                **self._references(found, chunks, chunk, shift, nbytes, extent),
+                **self.references_of(found, chunks, chunk, shift, nbytes, extent),
             )
         )
 
@@ -305,7 +305,7 @@ class Facts:
         form, order = np.array(kinds, np.int64).T
         return form[which], order[which]
 
-    def _references(
+    def references_of(
         self,
         found: Fragments,
         chunks: Chunks,
@@ -314,6 +314,17 @@ class Facts:
         nbytes: np.ndarray,
         extent: np.ndarray,
     ) -> dict[str, np.ndarray]:
+        """Columns of references, one row for each fragment; objects and cells that they name are collected here.
+
+        Parameters
+        ----------
+        chunk
+            int64 (m,): which of the chunks each fragment is in.
+        shift, nbytes
+            int64 (m,): bytes cut off in front, and bytes kept (-1: all).
+        extent
+            int64 (m, q) [cells]: of the chunk after that.
+        """
         state = chunks.state[chunk].copy()
         origin = np.full(len(found), -1, np.int64)
         offset, length = chunks.offset[chunk] + shift, np.where(nbytes >= 0, nbytes, chunks.length[chunk])

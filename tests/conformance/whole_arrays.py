@@ -40,7 +40,7 @@ class WholeArrays:
         self, array: StoredArray, layout: Layout, row: int, coords: tuple[int, ...]
     ) -> tuple[Layout, bytes | None]:
         if array.origins is not None:
-            return layout, self._from_origin(array, row)
+            return layout, self._from_origin(array, row + array.refs_first)
         assert array.location is not None
         if array.refs is None:
             keys = chunk_keys(layout.chunk_keys, np.array([coords], np.int64).reshape(1, len(coords)))
@@ -65,11 +65,14 @@ class WholeArrays:
         assert array.refs is not None
         assert array.origins is not None
         refs, origins = self.graph.tables[array.refs], self.graph.tables[array.origins]
-        if "state" in refs and not refs["state"][row]:
+        state = int(refs["state"][row]) if "state" in refs else 1
+        if state == 0:
             return None
         origin = int(refs["origin"][row])
         path = _path(text_at(origins["url_end"], origins["url"], origin))
         code = int(origins["layout"][origin])
+        if state == 2:
+            return path.read_bytes()
         if code < 0:
             offset, length = int(refs["offset"][row]), int(refs["length"][row])
             return path.read_bytes()[offset : offset + length]

@@ -17,6 +17,7 @@ from hypothesis import assume, given
 import lazyzarr as lz
 from lazyzarr.errors import LazyZarrError
 from lazyzarr.interpret import interpret
+from lazyzarr.ir.nodes import Broadcast, Fill, Index, Overlay, Source, Take, Transpose
 from lazyzarr.leaves import source
 from lazyzarr.lower.flatness import flatness
 from lazyzarr.lower.lowering import lower
@@ -25,7 +26,9 @@ from tests.economics.watching import watched
 from tests.growing.archive import files_of, stored
 from tests.strategies.cells import same_cells
 from tests.strategies.graphs import Drawn, graphs
-from tests.strategies.tally import many
+from tests.strategies.tally import GRAPHS, many
+
+BOXES = {Source, Fill, Index, Take, Transpose, Broadcast, Overlay}
 
 
 def saved(folder: Path, **options: Any) -> tuple[Path, np.ndarray]:
@@ -50,6 +53,26 @@ def test_what_is_flat_reads_equal_from_its_manifest_alone(drawn: Drawn) -> None:
         key = (*(slice(n // 2, None) for n in meant.shape), ...)
         assert same_cells(again[key].read(), meant[key])
         assert again.flatness == "L0"
+
+
+@many()
+@given(graphs(depth=3))
+def test_any_view_reads_equal_from_its_manifest_alone(drawn: Drawn) -> None:
+    view = View(None, graph=drawn.graph)
+    with tempfile.TemporaryDirectory() as folder, patch("os.fsync"):
+        try:
+            lz.save(view, f"{folder}/v.zarr", manifest="only")
+        except lz.SaveUnsupported as error:
+            GRAPHS[f"manifest: {'in memory' if 'memory' in str(error) else 'another refusal'}"] += 1
+            return
+        again = lz.open(f"{folder}/v.zarr", allow=["file:///"])
+        assert {type(node) for node in again.ir.nodes} <= BOXES
+        assert all(array.origins is not None for array in again.ir.arrays)
+        meant = interpret(drawn.graph, drawn.truth)
+        assert same_cells(again.read(), meant)
+        key = (*(slice(None, None, -2) for _ in meant.shape), ...)
+        assert same_cells(again[key].read(), meant[key])
+        GRAPHS[f"manifest of class {again.flatness} == interpret"] += 1
 
 
 @given(graphs(depth=2))
@@ -121,15 +144,46 @@ def test_absent_chunks_are_fill_and_absent_arrays_are_not(tmp_path: Path, manife
         lz.open(tmp_path / "v.zarr", manifest=True)[5].read()
 
 
-def test_what_is_not_flat_has_no_manifest(tmp_path: Path) -> None:
-    stored(tmp_path, 0)
+def test_what_a_manifest_cannot_say_is_refused(tmp_path: Path) -> None:
+    for number in range(2):
+        stored(tmp_path, number)
     view = lz.open(tmp_path / "0.zarr")
-    for wrong, error in ((view[1:], lz.NotFlat), (lz.open(np.arange(4)), lz.SaveUnsupported)):
-        with pytest.raises(error):
+    gathered = lz.concat([view, lz.open(tmp_path / "1.zarr")]).take([5, 0, 3, 1], axis=0)
+    for wrong in (
+        lz.open(np.arange(4)),
+        lz.concat([view[1:], lz.open(np.zeros_like(view.read()[:1])).with_attrs(view.attrs)]),
+        gathered,
+    ):
+        with pytest.raises(lz.SaveUnsupported):
             lz.save(wrong, tmp_path / "v.zarr", manifest=True)
     with pytest.raises(lz.SaveUnsupported):
         lz.save(view, tmp_path / "v.zarr", manifest="both")  # type: ignore[arg-type]
     assert not (tmp_path / "v.zarr").exists()
+
+
+def test_windows_are_said_once_for_all_chunks(tmp_path: Path) -> None:
+    cells = np.arange(4000, dtype="i4")
+    zarr.create_array(tmp_path / "a.zarr", data=cells, chunks=(10,))
+    lz.save(lz.open(tmp_path / "a.zarr")[5::2], tmp_path / "v.zarr", manifest="only")
+    view = lz.open(tmp_path / "v.zarr")
+    assert [type(node) for node in view.ir.nodes] == [Source, Index]
+    assert (view.flatness, len(view.manifest())) == ("L2", 400)
+    np.testing.assert_array_equal(view.read(), cells[5::2])
+    document = json.loads((tmp_path / "v.zarr" / "zarr.json").read_text())["attributes"]["lazyzarr"]
+    assert document["requires"] == ["gaps", "origins"] or document["requires"] == ["origins"]
+
+
+def test_objects_that_are_chunks_are_whole(tmp_path: Path) -> None:
+    for name, first in (("a", 0), ("b", 4)):
+        np.arange(first, first + 4, dtype="<i2").tofile(tmp_path / f"{name}.bin")
+    array = {"zarr_format": 2, "shape": [8], "chunks": [4], "dtype": "<i2", "fill_value": None, "order": "C"}
+    refs = {".zgroup": '{"zarr_format": 2}', "x/.zarray": json.dumps({**array, "filters": None, "compressor": None})}
+    refs |= {"x/0": ["a.bin"], "x/1": ["b.bin"]}
+    (tmp_path / "refs.json").write_text(json.dumps(refs))
+    view = lz.open(tmp_path / "refs.json")["x"]
+    for name, part in (("whole", view), ("cut", view[1:])):
+        lz.save(part, tmp_path / f"{name}.zarr", manifest="only")
+        np.testing.assert_array_equal(lz.open(tmp_path / f"{name}.zarr").read(), part.read(), strict=True)
 
 
 def large(folder: Path, arrays: int, chunks: int) -> View:

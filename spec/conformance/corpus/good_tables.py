@@ -366,8 +366,64 @@ def manifest(case: Case) -> None:
     )
 
 
+def manifest_boxes(case: Case) -> None:
+    """A manifest without its graph, of windows of chunks with two chains, turned, and a constant."""
+    values = ramp(7, 4)
+    one = case.zarr("0.zarr", values[:4], (3, 2), fill_value=0)
+    other = case.zarr("1.zarr", values[4:], (2, 4), fill_value=9, compressors=None)
+    joined = lz.concat([one[1:], other, lz.full((1, 4), 5, dtype=values.dtype)])
+    expected = np.concatenate([values[1:], np.full((1, 4), 5, values.dtype)])[::-1].T
+    case.save(
+        joined[::-1].T,
+        expected,
+        fill_value=0,
+        flatness="L3",
+        chunks=6,
+        about="boxes of chunks that are cut, turned and placed, instead of the graph",
+        manifest="only",
+    )
+
+
+def manifest_windows(case: Case) -> None:
+    """A manifest beside the graph, of every third row."""
+    values = ramp(9, 2)
+    one = case.zarr("0.zarr", values, (4, 2), fill_value=0)
+    case.save(
+        one[1::3],
+        values[1::3],
+        fill_value=0,
+        flatness="L2",
+        chunks=2,
+        placements=1,
+        about="a graph of steps through chunks, with a manifest in the form of boxes",
+        manifest=True,
+    )
+
+
+def origins_whole(case: Case) -> None:
+    """Whole objects, one for each chunk, by a table of origins."""
+    values = ramp(4, 2)
+    for number in range(2):
+        case.raw(f"{number}.bin", values[2 * number : 2 * number + 2].tobytes())
+    layout = Layout("int16", 0, (2, 2), (NamedConfig("bytes", {"endian": "little"}),))
+    table = _table("refs", offset=[0, 0], length=[0, 0], state=[2, 2], place=[0, 1])
+    places = (Place(case.url("1.bin"), Stamp(size=8)),)
+    array = StoredArray(0, (4, 2), location=case.url("0.bin"), refs="refs", stamp=Stamp(size=8), places=places)
+    case.save(
+        case.stored(array, [layout], {"refs": table}),
+        values,
+        fill_value=0,
+        flatness="L0",
+        chunks=2,
+        placements=1,
+        about="two objects, each of them a chunk, named by rows of a table of origins",
+        manifest="only",
+    )
+
+
 CASES = (
     *(refs, refs_variants, refs_places, refs_inline, refs_table, refs_gaps),
     *(values_inline, values_table, values_scalar, values_text),
-    *(tiles, tiles_recoded, tiles_stack, tiles_table, origins, origins_gaps, manifest),
+    *(tiles, tiles_recoded, tiles_stack, tiles_table, origins, origins_gaps, origins_whole),
+    *(manifest, manifest_boxes, manifest_windows),
 )
