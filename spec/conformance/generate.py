@@ -1,8 +1,8 @@
 """Write the conformance corpus: ``uv run python spec/conformance/generate.py [DIRECTORY]``.
 
-Owns the order of work: both halves of the corpus are written anew into a directory, by default this one. The output
+Owns the order of work: all parts of the corpus are written anew into a directory, by default this one. The output
 is the same on every run and in every directory, so a change of the corpus is a change of a case. Refuses to delete
-anything but the folders ``good`` and ``bad`` of the directory.
+anything but the folders ``good``, ``bad`` and ``unreadable`` of the directory.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from corpus import (
     good_sources,
     good_tables,
     good_values,
+    unreadable,
 )
 from corpus.cases import write_good
 from corpus.documents import write_bad
@@ -32,12 +33,13 @@ BAD = (bad_forms, bad_access, bad_parts, bad_graphs, bad_limits, bad_manifests)
 
 
 def main(into: Path) -> None:
-    """Write ``good`` and ``bad`` below a directory."""
-    for name in ("good", "bad"):
+    """Write ``good``, ``bad`` and ``unreadable`` below a directory."""
+    for name in ("good", "bad", "unreadable"):
         shutil.rmtree(into / name, ignore_errors=True)
     good = sum(write_good(module.CASES, into / "good") for module in GOOD)
     bad = sum(write_bad(module.CASES, into / "bad") for module in BAD)
-    print(f"{good} good and {bad} bad cases in {into}")
+    broken = write_good(unreadable.CASES, into / "unreadable")
+    print(f"{good} good, {bad} bad and {broken} unreadable cases in {into}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from lazyzarr.document.decode import decode
 from lazyzarr.errors import REASONS
 from lazyzarr.ir.layout import Stamp
 from lazyzarr.ir.nodes import NODE_KINDS, name_of
-from tests.conformance.corpus import BAD, GOOD, GROUPS, ROOT, SINGLE, document
+from tests.conformance.corpus import BAD, GOOD, GROUPS, ROOT, SINGLE, UNREADABLE, document, expected
 
 RESERVED = {"document-digest"}
 """Of the next version of the format, in which a manifest may be stored beside the graph."""
@@ -22,6 +23,7 @@ RESERVED = {"document-digest"}
 def test_there_are_enough_cases() -> None:
     assert len(GOOD) >= 60
     assert len(BAD) >= 180
+    assert len(UNREADABLE) >= 12
     assert GROUPS
 
 
@@ -56,6 +58,23 @@ def test_every_form_of_storage_is_covered() -> None:
     assert overlaps == {"error", "first", "last"}
 
 
+def test_every_rule_is_shown_by_a_case() -> None:
+    text = "".join(path.read_text("utf-8") for path in (ROOT.parent / name for name in ("graph.md", "manifest.md")))
+    rules = set(re.findall(r"\*\*([GM]-\d+)\*\*", text))
+    shown = {rule for case in (*GOOD, *UNREADABLE) for rule in expected(case)["rules"]}
+    shown |= {rule for path in BAD for rule in json.loads(path.read_text("utf-8"))["rules"]}
+    readme = (ROOT / "README.md").read_text("utf-8").split("## Rules that no case shows")[1]
+    elsewhere = set(re.findall(r"[GM]-\d+", readme))
+    assert shown | elsewhere == rules
+    assert not shown & elsewhere
+
+
+def test_every_case_shows_a_rule() -> None:
+    silent = [path.name for path in (*GOOD, *UNREADABLE) if not expected(path)["rules"]]
+    silent += [path.name for path in BAD if not json.loads(path.read_text("utf-8"))["rules"]]
+    assert silent == []
+
+
 def test_stamps_are_pins_that_a_checkout_keeps() -> None:
     stamps = [array.stamp for case in SINGLE for array in lz.open(case / "view.zarr").ir.arrays]
     assert None in stamps
@@ -81,9 +100,9 @@ def test_bad_documents_are_bad_in_one_way_only() -> None:
 
 def test_generator_writes_exactly_this(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "generate.py", tmp_path], check=True, capture_output=True)
-    for half in ("good", "bad"):
-        ours = {path.relative_to(ROOT) for path in (ROOT / half).rglob("*") if path.is_file()}
-        written = {path.relative_to(tmp_path) for path in (tmp_path / half).rglob("*") if path.is_file()}
+    for part in ("good", "bad", "unreadable"):
+        ours = {path.relative_to(ROOT) for path in (ROOT / part).rglob("*") if path.is_file()}
+        written = {path.relative_to(tmp_path) for path in (tmp_path / part).rglob("*") if path.is_file()}
         assert ours == written
         different = [str(name) for name in sorted(ours) if (ROOT / name).read_bytes() != (tmp_path / name).read_bytes()]
         assert not different

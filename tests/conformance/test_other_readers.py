@@ -18,7 +18,9 @@ one_view = pytest.mark.parametrize("case", SINGLE, ids=lambda path: path.name)
 def _tables(case: Path) -> set[str]:
     """Paths of the arrays that hold tables."""
     tables = document(case)["graph"].get("tables", {}).values()
-    return {f"tables/{t['folder']}/{name}" for t in tables if "folder" in t for name in t["columns"]}
+    return {
+        f"tables/{t['folder']}/{name}" for t in tables if "folder" in t and "beside" not in t for name in t["columns"]
+    }
 
 
 @one_view

@@ -23,6 +23,7 @@ import zarr
 
 import lazyzarr as lz
 from corpus.expected import cells, digest
+from corpus.rules import rules_of
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
 from lazyzarr.ir.nodes import Node
@@ -41,6 +42,11 @@ class Case:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "sources").mkdir(parents=True)
+
+    @property
+    def rules(self) -> list[str]:
+        """Rules of the specification that the case shows."""
+        return rules_of(f"{self.folder.parent.name}/{self.folder.name}")
 
     def path(self, name: str) -> Path:
         """Where a source is written."""
@@ -98,6 +104,7 @@ class Case:
         about: str,
         name: str = "view.zarr",
         manifest: bool | Literal["only"] = False,
+        share: bool = False,
     ) -> None:
         """Save the view, and say what it is expected to be.
 
@@ -117,14 +124,15 @@ class Case:
             Dimension names and the user's attributes.
         about
             What the case shows.
-        manifest
-            As `lazyzarr.save` has it.
+        manifest, share
+            As `lazyzarr.save` has them.
         """
         target = self.folder / name
-        lz.save(view, target, manifest=manifest)
+        lz.save(view, target, manifest=manifest, share=share)
         forget_version(target / "zarr.json")
         expected = {
             "about": about,
+            "rules": self.rules,
             "shape": list(values.shape),
             "data_type": _data_type(values.dtype),
             "fill_value": fill_value,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from corpus.cases import write_json
+from corpus.rules import rules_of
 
 Json = Any
 CONVENTION = {"uuid": "6f1c2b0e-7a54-4d0f-9b1e-2f4f0c6a8d53", "name": "lazyzarr"}
@@ -38,7 +39,12 @@ def write_bad(cases: Sequence[Bad], into: Path) -> int:
     """Write one file for each case; the number of them."""
     into.mkdir(exist_ok=True)
     for case in cases:
-        content: dict[str, Json] = {"error": case.error, "reason": case.reason, "where": case.where}
+        content: dict[str, Json] = {
+            "rules": rules_of(f"bad/{case.name}"),
+            "error": case.error,
+            "reason": case.reason,
+            "where": case.where,
+        }
         if case.limits:
             content["limits"] = dict(case.limits)
         if isinstance(case.document, bytes):

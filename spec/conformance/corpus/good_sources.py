@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numcodecs
 import numpy as np
 import zarr
@@ -176,6 +178,22 @@ def empty_axes(case: Case) -> None:
 
 def nested_group(case: Case) -> None:
     """Views, a real array and a group in a group."""
+    _group(case, "a group with a view, a real array and a group with a view")
+
+
+def nested_group_consolidated(case: Case) -> None:
+    """The same, whose consolidated metadata are of an older state."""
+    _group(
+        case, "documents in the consolidated metadata of the group are older than those of the views, and not looked at"
+    )
+    path = case.folder / "view.zarr" / "zarr.json"
+    document = json.loads(path.read_text("utf-8"))
+    older = document["consolidated_metadata"]["metadata"]["joined"]["attributes"]["lazyzarr"]
+    older["graph"]["nodes"][-1]["inputs"].reverse()
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def _group(case: Case, about: str) -> None:
     one, two = ramp(4, 3), ramp(4, 3, start=100)
     views = [case.zarr("a.zarr", one, (2, 3), fill_value=0), case.zarr("b.zarr", two, (2, 3), fill_value=0)]
     members = {
@@ -193,7 +211,8 @@ def nested_group(case: Case) -> None:
         "inner/flipped": two[::-1],
     }
     expected = {
-        "about": "a group with a view, a real array and a group with a view",
+        "about": about,
+        "rules": case.rules,
         "attributes": {"title": "a group"},
         "members": {
             name: {"shape": list(v.shape), "data_type": v.dtype.name, "values": json_cells(v), "digest": digest(v)}
@@ -205,5 +224,5 @@ def nested_group(case: Case) -> None:
 
 CASES = (
     *(sharded, sharded_index_first, v3_keys, v2, v2_fortran, unpinned, scalar, scalar_repeated, empty_axes),
-    nested_group,
+    *(nested_group, nested_group_consolidated),
 )

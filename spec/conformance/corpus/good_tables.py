@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 import lazyzarr as lz
-from corpus.cases import Case, NamedConfig, gzip_stored, ramp, tile_table
+from corpus.cases import Case, NamedConfig, forget_version, gzip_stored, ramp, tile_table
 from lazyzarr.ir.layout import Layout, Place, Stamp, StoredArray
 from lazyzarr.ir.nodes import Recode, Tiles
 from lazyzarr.ir.tables import Table
@@ -256,6 +258,29 @@ def _mosaic(case: Case, fills: tuple[int, ...] = (-1, -1, -2)) -> tuple[View, np
     return case.node(Tiles("tiles", (5, 7), "int16", 9, (0, 1)), layouts=layouts, tables=[table]), values
 
 
+def shared_table(case: Case) -> None:
+    """A view of a saved view that names the table of that view where it is."""
+    cells = ramp(64)
+    rows = np.arange(300) * 37 % 64
+    base = case.folder / "base.zarr"
+    lz.save(case.zarr("a.zarr", cells, (16,), fill_value=0).take(rows, axis=0), base)
+    forget_version(base / "zarr.json")
+    case.save(
+        lz.open(base)[250:20:-10],
+        cells[rows][250:20:-10],
+        fill_value=0,
+        flatness="L2",
+        chunks=4,
+        about="the table of the gather belongs to another view, which is beside this one",
+        share=True,
+    )
+    # a shared table is named by where it is, and the corpus may be anywhere
+    document = case.folder / "view.zarr" / "zarr.json"
+    text = document.read_text("utf-8")
+    (name,) = json.loads(text)["attributes"]["lazyzarr"]["graph"]["tables"]
+    document.write_text(text.replace(f'"{name}"', '"indices"'), encoding="utf-8")
+
+
 def tiles(case: Case) -> None:
     """Arrays placed by a table, with gaps."""
     view, values = _mosaic(case)
@@ -424,6 +449,6 @@ def origins_whole(case: Case) -> None:
 CASES = (
     *(refs, refs_variants, refs_places, refs_inline, refs_table, refs_gaps),
     *(values_inline, values_table, values_scalar, values_text),
-    *(tiles, tiles_recoded, tiles_stack, tiles_table, origins, origins_gaps, origins_whole),
+    *(shared_table, tiles, tiles_recoded, tiles_stack, tiles_table, origins, origins_gaps, origins_whole),
     *(manifest, manifest_boxes, manifest_windows),
 )

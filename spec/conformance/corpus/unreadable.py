@@ -1,0 +1,293 @@
+"""Unreadable cases: valid documents whose sources or tables are not what the document says.
+
+Owns the damage. Each case is a view that was right when it was saved, one thing that changed since, and the cells that
+can still be read. Refuses damage that a checkout would mend, such as permissions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+import lazyzarr as lz
+from corpus.cases import Case, NamedConfig, forget_version, gzip_stored, ramp, tile_table, write_json
+from corpus.expected import cells
+from lazyzarr.ir.layout import Layout, Stamp, StoredArray
+from lazyzarr.ir.nodes import Tiles
+from lazyzarr.ir.tables import Table
+from lazyzarr.view import View
+
+LITTLE = NamedConfig("bytes", {"endian": "little"})
+GZIP = NamedConfig("gzip", {"level": 1})
+
+Span = tuple[int, int]
+
+
+def _finish(
+    case: Case,
+    view: View,
+    damage: Callable[[Path], None],
+    *,
+    error: str,
+    reason: str,
+    about: str,
+    readable: Sequence[Span] | None = None,
+    values: np.ndarray | None = None,
+) -> None:
+    """Save the view, change what it reads, and say how reading must end.
+
+    Parameters
+    ----------
+    damage
+        Gets the folder of the case.
+    error, reason
+        Of reading the whole view.
+    readable
+        Start and stop on each axis of a box that can be read all the same; ``values`` are its cells.
+    """
+    lz.save(view, case.folder / "view.zarr")
+    forget_version(case.folder / "view.zarr" / "zarr.json")
+    damage(case.folder)
+    expected: dict[str, object] = {"about": about, "rules": case.rules, "error": error, "reason": reason}
+    if values is not None:
+        expected |= {"readable": [list(span) for span in readable or ()], "values": cells(values)}
+    write_json(case.folder / "expected.json", expected)
+
+
+def _refs(name: str, **columns: list[int]) -> Table:
+    types = {"offset": "u8", "length": "u8", "state": "u1", "place": "i4"}
+    return Table({key: np.array(values, types[key]) for key, values in columns.items()}, name=name)
+
+
+def _ranges(case: Case, codecs: Sequence[NamedConfig], chunks: Sequence[bytes], *, stamp: bool = False) -> View:
+    """Four cells of int16 for each chunk, one after the other in ``sources/a.bin``."""
+    case.raw("a.bin", b"".join(chunks))
+    ends = np.cumsum([len(chunk) for chunk in chunks]).tolist()
+    lengths = [len(chunk) for chunk in chunks]
+    table = _refs("refs", offset=[end - length for end, length in zip(ends, lengths, strict=True)], length=lengths)
+    array = StoredArray(
+        0,
+        (4 * len(chunks),),
+        location=case.url("a.bin"),
+        refs="refs",
+        stamp=Stamp(size=ends[-1]) if stamp else None,
+    )
+    return case.stored(array, [Layout("int16", 0, (4,), tuple(codecs))], {"refs": table})
+
+
+def object_gone(case: Case) -> None:
+    """A file that references name is not there."""
+    values = ramp(8)
+    _finish(
+        case,
+        _ranges(case, [LITTLE], [values[:4].tobytes(), values[4:].tobytes()]),
+        lambda folder: (folder / "sources" / "a.bin").unlink(),
+        error="SourceMissing",
+        reason="source-missing",
+        about="an object that a reference names is gone: an error, never fill values",
+    )
+
+
+def whole_object_gone(case: Case) -> None:
+    """One of two objects, each of them a chunk, is not there."""
+    for number in range(2):
+        case.raw(f"{number}.bin", ramp(2, start=2 * number).tobytes())
+    table = _refs("refs", offset=[0, 0], length=[0, 0], state=[2, 2], place=[0, 0])
+    arrays = [StoredArray(0, (2,), case.url(f"{n}.bin"), refs="refs", refs_first=n) for n in range(2)]
+    layout = Layout("int16", 0, (2,), (LITTLE,))
+    _finish(
+        case,
+        lz.concat([case.stored(array, [layout], {"refs": table}) for array in arrays]),
+        lambda folder: (folder / "sources" / "1.bin").unlink(),
+        error="SourceMissing",
+        reason="source-missing",
+        about="a chunk that is a whole object is gone; the other one can be read",
+        readable=[(0, 2)],
+        values=ramp(2),
+    )
+
+
+def object_cut_short(case: Case) -> None:
+    """A file ends within a range; the ranges before the end can be read."""
+    values = ramp(12)
+    _finish(
+        case,
+        _ranges(case, [LITTLE], [values[k : k + 4].tobytes() for k in (0, 4, 8)]),
+        lambda folder: (folder / "sources" / "a.bin").write_bytes(values.tobytes()[:20]),
+        error="SourceProtocolError",
+        reason="chunk-length",
+        about="the file ends inside the last range; exactly the chunks behind the cut fail",
+        readable=[(0, 8)],
+        values=values[:8],
+    )
+
+
+def object_of_another_size(case: Case) -> None:
+    """A file that was pinned by its size has grown."""
+    values = ramp(8)
+    _finish(
+        case,
+        _ranges(case, [LITTLE], [values[:4].tobytes(), values[4:].tobytes()], stamp=True),
+        lambda folder: (folder / "sources" / "a.bin").write_bytes(values.tobytes() + b"more"),
+        error="SourceChanged",
+        reason="source-changed",
+        about="the file is longer than its stamp says, though every range is there",
+    )
+
+
+def metadata_changed(case: Case) -> None:
+    """A pinned Zarr array was written again with another fill value."""
+
+    def damage(folder: Path) -> None:
+        path = folder / "sources" / "a.zarr" / "zarr.json"
+        path.write_bytes(path.read_bytes().replace(b'"fill_value": 7', b'"fill_value": 8'))
+
+    values = ramp(4, 2)
+    values[2:] = 7
+    _finish(
+        case,
+        case.zarr("a.zarr", values, (2, 2), fill_value=7),
+        damage,
+        error="SourceChanged",
+        reason="source-changed",
+        about="the metadata of a source has another digest than its stamp; its missing chunk would read as another value",
+    )
+
+
+def chunk_of_another_length(case: Case) -> None:
+    """A chunk has fewer bytes than its layout."""
+    values = ramp(4, 2)
+    _finish(
+        case,
+        case.zarr("a.zarr", values, (2, 2), fill_value=0),
+        lambda folder: (folder / "sources" / "a.zarr" / "c" / "1" / "0").write_bytes(b"\0" * 6),
+        error="ChunkDecodeError",
+        reason="chunk-length",
+        about="6 bytes where the layout declares 8",
+        readable=[(0, 2), (0, 2)],
+        values=values[:2],
+    )
+
+
+def chunk_of_more_cells(case: Case) -> None:
+    """A compressed chunk decodes to more than its layout."""
+    values = ramp(8)
+    chunks = [gzip_stored(values[:4].tobytes()), gzip_stored(ramp(5, start=4).tobytes())]
+    _finish(
+        case,
+        _ranges(case, [LITTLE, GZIP], chunks),
+        lambda folder: None,
+        error="ChunkTooLarge",
+        reason="chunk-too-large",
+        about="a chunk that decodes to 10 bytes where the layout declares 8",
+        readable=[(0, 4)],
+        values=values[:4],
+    )
+
+
+def chunk_that_is_no_gzip(case: Case) -> None:
+    """A compressed chunk was overwritten by other bytes of the same length."""
+    values = ramp(8)
+    chunks = [gzip_stored(values[:4].tobytes()), b"\x55" * 31]
+    _finish(
+        case,
+        _ranges(case, [LITTLE, GZIP], chunks),
+        lambda folder: None,
+        error="ChunkDecodeError",
+        reason="chunk-decode",
+        about="bytes that the codec did not write",
+        readable=[(0, 4)],
+        values=values[:4],
+    )
+
+
+def checksum(case: Case) -> None:
+    """One bit of a chunk with a checksum was turned."""
+
+    def damage(folder: Path) -> None:
+        path = folder / "sources" / "a.zarr" / "c" / "1"
+        path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+
+    values = ramp(8)
+    _finish(
+        case,
+        case.zarr("a.zarr", values, (4,), fill_value=0, compressors=[zarr.codecs.Crc32cCodec()]),
+        damage,
+        error="ChunkChecksumError",
+        reason="chunk-checksum",
+        about="the bytes have another crc32c than the one stored behind them",
+        readable=[(0, 4)],
+        values=values[:4],
+    )
+
+
+def table_chunk_gone(case: Case) -> None:
+    """The table of a gather is not stored."""
+    indices = np.arange(300) * 37 % 64
+    _finish(
+        case,
+        case.zarr("a.zarr", ramp(64), (16,), fill_value=0).take(indices, axis=0),
+        lambda folder: next((folder / "view.zarr" / "tables").rglob("c/0")).unlink(),
+        error="SourceMissing",
+        reason="source-missing",
+        about="a chunk of a table is gone; a table has no fill values",
+    )
+
+
+def table_index_outside(case: Case) -> None:
+    """An index of a stored table is outside its axis."""
+
+    def damage(folder: Path) -> None:
+        path = next((folder / "view.zarr" / "tables").rglob("indices/zarr.json")).parent
+        array = zarr.open_array(path, mode="r+")
+        array[7] = 64
+
+    indices = np.arange(300) * 37 % 64
+    _finish(
+        case,
+        case.zarr("a.zarr", ramp(64), (16,), fill_value=0).take(indices, axis=0),
+        damage,
+        error="ViewSchemaError",
+        reason="table-invalid",
+        about="an index of a table beside the document is 64, and the axis has 64 cells",
+    )
+
+
+def tiles_table_outside_the_policy(case: Case) -> None:
+    """A table of locations leads out of what the reader allows."""
+    arrays = [StoredArray(0, (1,), location="https://other.example/a.zarr")] * 300
+    table = tile_table(arrays, [(row,) for row in range(300)], [0] * 300)
+    node = Tiles("tiles", (300,), "int16", 0, (0,))
+    _finish(
+        case,
+        case.node(node, layouts=[Layout("int16", 0, (1,), (LITTLE,))], tables=[table]),
+        lambda folder: None,
+        error="AccessDenied",
+        reason="access-denied",
+        about="locations in a table beside the document are checked before they are used",
+    )
+
+
+def cast_of_what_does_not_fit(case: Case) -> None:
+    """A cast meets a value that its target has not."""
+    values = np.array([0, 1, 255, 256], "int16")
+    _finish(
+        case,
+        case.zarr("a.zarr", values, (2,), fill_value=0).astype("uint8", rounding="nearest-even"),
+        lambda folder: None,
+        error="ChunkDecodeError",
+        reason="chunk-decode",
+        about="256 as uint8, and no rule for what is out of range",
+        readable=[(0, 2)],
+        values=values[:2].astype("uint8"),
+    )
+
+
+CASES = (
+    *(object_gone, whole_object_gone, object_cut_short, object_of_another_size, metadata_changed),
+    *(chunk_of_another_length, chunk_of_more_cells, chunk_that_is_no_gzip, checksum),
+    *(table_chunk_gone, table_index_outside, tiles_table_outside_the_policy, cast_of_what_does_not_fit),
+)
