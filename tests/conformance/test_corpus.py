@@ -59,12 +59,14 @@ def test_every_form_of_storage_is_covered() -> None:
 
 
 def test_every_rule_is_shown_by_a_case() -> None:
-    text = "".join(path.read_text("utf-8") for path in (ROOT.parent / name for name in ("graph.md", "manifest.md")))
-    rules = set(re.findall(r"\*\*([GM]-\d+)\*\*", text))
+    text = "".join(
+        path.read_text("utf-8") for path in (ROOT.parent / name for name in ("graph.md", "manifest.md", "decoding.md"))
+    )
+    rules = set(re.findall(r"\*\*([GMD]-\d+)\*\*", text))
     shown = {rule for case in (*GOOD, *UNREADABLE) for rule in expected(case)["rules"]}
     shown |= {rule for path in BAD for rule in json.loads(path.read_text("utf-8"))["rules"]}
     readme = (ROOT / "README.md").read_text("utf-8").split("## Rules that no case shows")[1]
-    elsewhere = set(re.findall(r"[GM]-\d+", readme))
+    elsewhere = set(re.findall(r"[GMD]-\d+", readme))
     assert shown | elsewhere == rules
     assert not shown & elsewhere
 

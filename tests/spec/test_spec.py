@@ -25,6 +25,7 @@ from tests.strategies.graphs import Drawn, graphs
 SPEC = Path(__file__).parents[2] / "spec"
 GRAPH = (SPEC / "graph.md").read_text()
 MANIFEST = (SPEC / "manifest.md").read_text()
+DECODING = (SPEC / "decoding.md").read_text()
 
 
 def validator() -> jsonschema.Draft202012Validator:
@@ -64,7 +65,7 @@ def test_the_reasons_are_those_of_the_code() -> None:
 
 
 def test_every_reason_in_the_rules_is_in_the_list() -> None:
-    named = set(re.findall(r"\(`([a-z]+-[a-z-]+)`", GRAPH + MANIFEST))
+    named = set(re.findall(r"\(`([a-z]+-[a-z-]+)`", GRAPH + MANIFEST + DECODING))
     assert named
     assert named <= set(REASONS)
 
@@ -82,7 +83,7 @@ def test_the_plainest_kinds_are_those_of_the_rule() -> None:
 
 
 def test_ids_of_rules_are_unique_and_ascend() -> None:
-    for text, letter in ((GRAPH, "G"), (MANIFEST, "M")):
+    for text, letter in ((GRAPH, "G"), (MANIFEST, "M"), (DECODING, "D")):
         ids = re.findall(rf"\*\*({letter}-\d{{3}})\*\*", text)
         assert len(ids) > 8
         assert max(Counter(ids).values()) == 1

@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import lazyzarr as lz
-from corpus.cases import Case, ramp
+from corpus.cases import Case, NamedConfig, ramp
+from lazyzarr.ir.layout import Layout, StoredArray
+from lazyzarr.ir.nodes import Decode
+from lazyzarr.ir.tables import Table
 
 
 def recode_byte_order(case: Case) -> None:
@@ -145,6 +148,73 @@ def decode_twice(case: Case) -> None:
     )
 
 
+def unpack_wide(case: Case) -> None:
+    """Arithmetic in a wider type than the result, rounded back after each step."""
+    cells = np.arange(-32000, 32000, 2133, dtype="int16")
+    types = {"stored_type": "int16", "data_type": "float32", "arithmetic": "float64"}
+    unpack = NamedConfig("lazyzarr.unpack", {"scale_factor": 0.1, "add_offset": 273.15, "fill_values": [], **types})
+    view = case.node(Decode(0, (unpack,), "float32", 273.15), [case.zarr("a.zarr", cells, (8,), fill_value=0)])
+    scaled = (cells.astype("float32").astype("float64") * 0.1).astype("float32")
+    case.save(
+        view,
+        (scaled.astype("float64") + 273.15).astype("float32"),
+        fill_value=float(np.float32(273.15)),
+        flatness="L0",
+        chunks=4,
+        placements=1,
+        about="float32 cells multiplied and added to in float64, each result rounded to float32",
+    )
+
+
+def scale_offset(case: Case) -> None:
+    """The arithmetic of the registry: divided, then added, in the type of the chunk."""
+    stored = [np.array([-12, 0, 8, 32], "int16"), np.array([1, 2, 3, 7], "float32")]
+    codecs = [{"scale": 4, "offset": 5}, {"scale": 10.0, "offset": 0.5}]
+    values = [stored[0] // 4 + 5, stored[1] / np.float32(10) + np.float32(0.5)]
+    views: list[lz.View] = []
+    for cells, codec in zip(stored, codecs, strict=True):
+        name = f"{cells.dtype}.bin"
+        case.raw(name, cells.tobytes())
+        chain = (NamedConfig("scale_offset", codec), NamedConfig("bytes", {"endian": "little"}))
+        refs = Table({"offset": np.zeros(1, "u8"), "length": np.array([cells.nbytes], "u8")}, name=name)
+        array = StoredArray(0, (4,), location=case.url(name), refs=name)
+        views.append(case.stored(array, [Layout(cells.dtype.name, 0, (4,), chain)], {name: refs}))
+    case.save(
+        lz.stack([views[0].astype("float32"), views[1]]),
+        np.stack([values[0].astype("float32"), values[1]]),
+        fill_value=0.0,
+        flatness="L3",
+        chunks=2,
+        placements=2,
+        about="whole numbers divided exactly, and float32 divided and added to with one rounding each",
+    )
+
+
+def cast_large(case: Case) -> None:
+    """Integers that a binary64 does not hold, in all five ways."""
+    cells = np.array([2**53 + 1, -(2**53) - 1, 2**53 + 3, 2**62 + 2**9, 2**63 - 1], "int64")
+    view = case.zarr("a.zarr", cells, (5,), fill_value=0)
+    modes = ("nearest-even", "towards-zero", "towards-positive", "towards-negative", "nearest-away")
+    low = [2**53, -(2**53) - 2, 2**53 + 2, 2**62, 2**63 - 1024]
+    high = [2**53 + 2, -(2**53), 2**53 + 4, 2**62 + 1024, 2**63]
+    values = {
+        "nearest-even": [low[0], high[1], high[2], low[3], high[4]],
+        "towards-zero": [low[0], high[1], low[2], low[3], low[4]],
+        "towards-positive": high,
+        "towards-negative": low,
+        "nearest-away": [high[0], low[1], high[2], high[3], high[4]],
+    }
+    case.save(
+        lz.stack([view.astype("float64", rounding=mode) for mode in modes]),
+        np.array([values[mode] for mode in modes], "float64"),
+        fill_value=0.0,
+        flatness="L3",
+        chunks=1,
+        placements=5,
+        about="int64 cells halfway and not halfway between two values of float64, cast with " + ", ".join(modes),
+    )
+
+
 def _plain(case: Case, values: ArrayLike, dtype: object, fill_value: object, stored: object) -> None:
     cells = np.array(values, dtype)
     view = case.zarr("a.zarr", cells, (2,), fill_value=stored)
@@ -216,5 +286,5 @@ def nan_payload(case: Case) -> None:
 CASES = (
     *(recode_byte_order, recode_data_type, cast_widening, cast_roundings, cast_out_of_range, unpack_missing),
     *(unpack_above_join, decode_twice, type_bool, type_float, type_uint64, type_complex, type_datetime),
-    *(type_string, nan_payload),
+    *(type_string, nan_payload, unpack_wide, scale_offset, cast_large),
 )

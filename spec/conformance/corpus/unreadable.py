@@ -224,6 +224,26 @@ def checksum(case: Case) -> None:
     )
 
 
+def text_that_is_no_utf_8(case: Case) -> None:
+    """A chunk of text holds bytes that are none."""
+
+    def damage(folder: Path) -> None:
+        path = folder / "sources" / "a.zarr" / "c" / "1"
+        path.write_bytes(path.read_bytes().replace("ü".encode(), b"\xfc\xfc"))
+
+    values = np.array(["a", "b", "ü", "d"], np.dtypes.StringDType())
+    _finish(
+        case,
+        case.zarr("a.zarr", values, (2,), fill_value=""),
+        damage,
+        error="ChunkDecodeError",
+        reason="chunk-decode",
+        about="text of which a cell is not UTF-8",
+        readable=[(0, 2)],
+        values=values[:2],
+    )
+
+
 def table_chunk_gone(case: Case) -> None:
     """The table of a gather is not stored."""
     indices = np.arange(300) * 37 % 64
@@ -288,6 +308,6 @@ def cast_of_what_does_not_fit(case: Case) -> None:
 
 CASES = (
     *(object_gone, whole_object_gone, object_cut_short, object_of_another_size, metadata_changed),
-    *(chunk_of_another_length, chunk_of_more_cells, chunk_that_is_no_gzip, checksum),
+    *(chunk_of_another_length, chunk_of_more_cells, chunk_that_is_no_gzip, checksum, text_that_is_no_utf_8),
     *(table_chunk_gone, table_index_outside, tiles_table_outside_the_policy, cast_of_what_does_not_fit),
 )
