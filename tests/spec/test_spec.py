@@ -116,3 +116,16 @@ def test_members_and_limits_are_named() -> None:
     assert f"{limits.box_pairs:,}" in GRAPH.split("**G-014**")[1]
     assert f"count {COMB_PAIR}" in " ".join(GRAPH.split("**G-014**")[1].split())
     assert CONVENTION["uuid"] in GRAPH
+
+
+LINK = re.compile(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [path for path in sorted(SPEC.rglob("*.md")) if "node_modules" not in path.parts],
+    ids=lambda path: str(path.relative_to(SPEC)),
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    missing = [link for link in LINK.findall(page.read_text("utf-8")) if not (page.parent / link).exists()]
+    assert missing == []
