@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         stack,
         store,
     )
+    from lazyzarr.datasets.opening import open_dataset
     from lazyzarr.errors import (
         AccessDenied,
         AxisError,
@@ -106,6 +107,7 @@ __all__ = [
     "full",
     "interleave",
     "open",
+    "open_dataset",
     "overlay",
     "pad",
     "refresh",
@@ -137,6 +139,7 @@ _HOMES = {
         ),
         "lazyzarr.api",
     ),
+    "open_dataset": "lazyzarr.datasets.opening",
 }
 """Modules of the names that are no errors."""
 
