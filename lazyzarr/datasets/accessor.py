@@ -45,7 +45,7 @@ class _Accessor:
         {'a': ('x',), 'x': ('x',)}
         """
         found: dict[str, View] = {}
-        for name, member in members_of(self._dataset).items():
+        for name, member in members_of(self._dataset)[0].items():
             if isinstance(member, ArrayMember):
                 dims = list(member.dims or ())
                 member = open_view(member.array).rename_dims(dims).with_attrs(member.attributes)
@@ -76,8 +76,8 @@ class _Accessor:
         >>> lz.open_dataset(place).a.values
         array([2, 1, 0])
         """
-        dataset = self._dataset
-        save_views(members_of(dataset), url, overwrite=overwrite, manifest=manifest, attrs=_plain(dataset.attrs))
+        members, attributes = members_of(self._dataset)
+        save_views(members, url, overwrite=overwrite, manifest=manifest, attrs=attributes)
 
     def explain(self, stage: str | None = None, **options: Any) -> str:
         """What each variable that is a view is, in the words of `View.explain`.
@@ -170,15 +170,15 @@ class DataArrayAccessor(_Accessor):
     """``array.lazyzarr``: the array with its coordinates."""
 
 
-def members_of(dataset: xr.Dataset) -> dict[str, Any]:
-    """What is saved for each variable: a view, or a real array; coordinates are named in attributes, as in a file.
+def members_of(dataset: xr.Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is saved for each variable, a view or a real array, and the attributes; these name coordinates, as in a file.
 
     Raises
     ------
     SaveUnsupported
         Variables hold arrays of dask.
     """
-    variables, _ = encode_dataset_coordinates(dataset)
+    variables, attributes = encode_dataset_coordinates(dataset)
     lazy = [str(name) for name, one in variables.items() if hasattr(one._data, "dask")]
     if lazy:
         raise SaveUnsupported(
@@ -192,7 +192,7 @@ def members_of(dataset: xr.Dataset) -> dict[str, Any]:
             members[str(name)] = data.rename_dims(list(map(str, variable.dims))).with_attrs(_plain(variable.attrs))
         else:
             members[str(name)] = _real(encode_cf_variable(variable, name=name))
-    return members
+    return members, _plain(attributes)
 
 
 def held_by(dataset: xr.Dataset) -> dict[str, DatasetView]:

@@ -110,6 +110,17 @@ class DatasetView(View):
         """
         return np.reshape(self, shape[0] if len(shape) == 1 else shape, order=order)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
+    def to_numpy(self) -> np.ndarray:
+        """The values.
+
+        Examples
+        --------
+        >>> import lazyzarr as lz
+        >>> DatasetView.of(lz.full((2,), 1, dtype="int8")).to_numpy()
+        array([1, 1], dtype=int8)
+        """
+        return self.read()
+
     def copy(self, order: str = "C") -> DatasetView:
         """Itself: a view does not change.
 

@@ -21,9 +21,7 @@ from lazyzarr.view import View
 
 MOST = 4096
 """Parts that one operation may be made of."""
-METHODS = frozenset(
-    ("argsort", "clip", "conj", "conjugate", "imag", "item", "real", "round", "searchsorted", "to_numpy", "tolist")
-)
+METHODS = frozenset(("argsort", "clip", "conj", "conjugate", "imag", "item", "real", "round", "searchsorted", "tolist"))
 """Attributes of arrays that compute."""
 LAZY: dict[Any, Callable[..., Any]] = {}
 
