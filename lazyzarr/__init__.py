@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         stack,
         store,
     )
+    from lazyzarr.clusters.copying import copy
     from lazyzarr.errors import (
         AccessDenied,
         AxisError,
@@ -102,6 +103,7 @@ __all__ = [
     "block",
     "broadcast_to",
     "concat",
+    "copy",
     "formats",
     "full",
     "interleave",
@@ -137,6 +139,7 @@ _HOMES = {
         ),
         "lazyzarr.api",
     ),
+    "copy": "lazyzarr.clusters.copying",
 }
 """Modules of the names that are no errors."""
 
