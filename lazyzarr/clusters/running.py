@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lazyzarr.errors import SaveUnsupported
@@ -17,14 +19,15 @@ from lazyzarr.errors import SaveUnsupported
 MOST_THREADS = 8
 
 
-class Crew(Executor):
-    """An executor, how many tasks it does at a time, and how values are handed to all of its tasks."""
+@dataclass(slots=True)
+class Crew:
+    """Those who do the work."""
 
-    def __init__(self, executor: Executor, width: int, share: Callable[[Any], Any]) -> None:
-        self.submit = executor.submit
-        self.shutdown = executor.shutdown
-        self.width = width
-        self.share = share
+    executor: Executor
+    width: int
+    """Tasks that they do at a time."""
+    share: Callable[[Any], Any]
+    """Hands a value to all of them, as an argument of tasks."""
 
 
 @contextmanager
@@ -43,13 +46,12 @@ def crew(scheduler: Any = None) -> Generator[Crew]:
     else:
         width = _workers(scheduler)
         executor = scheduler.get_executor(pure=False)
-        share = scheduler.scatter  # sent once, and passed on between workers
+        # a task and not scattered data: sent once, passed on between workers, and made again where a worker dies
+        share = partial(scheduler.submit, _itself, pure=False)
     try:
         yield Crew(executor, width, share)
-    except BaseException:
-        executor.shutdown(wait=scheduler is None, cancel_futures=True)
-        raise
-    executor.shutdown()
+    finally:  # `run` has cancelled what it no longer waits for
+        executor.shutdown(wait=scheduler is None)
 
 
 def _itself(value: Any) -> Any:
@@ -85,7 +87,7 @@ def run[T](found: Crew, function: Callable[..., Any], tasks: Iterable[tuple[T, t
     try:
         while True:
             for name, arguments in rest:
-                waiting[found.submit(function, *arguments)] = name
+                waiting[found.executor.submit(function, *arguments)] = name
                 if len(waiting) >= 2 * found.width:
                     break
             if not waiting:
