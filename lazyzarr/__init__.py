@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         stack,
         store,
     )
+    from lazyzarr.clusters.batching import batches
     from lazyzarr.clusters.copying import copy
     from lazyzarr.errors import (
         AccessDenied,
@@ -100,6 +101,7 @@ __all__ = [
     "ViewSyntaxError",
     "__version__",
     "append",
+    "batches",
     "block",
     "broadcast_to",
     "concat",
@@ -139,6 +141,7 @@ _HOMES = {
         ),
         "lazyzarr.api",
     ),
+    "batches": "lazyzarr.clusters.batching",
     "copy": "lazyzarr.clusters.copying",
 }
 """Modules of the names that are no errors."""
