@@ -23,7 +23,7 @@ from lazyzarr.clusters.plans import ArrayPlan, Codec, array_plan
 from lazyzarr.clusters.progress import Bar
 from lazyzarr.clusters.regions import write_region
 from lazyzarr.clusters.running import Crew, crew, run
-from lazyzarr.clusters.workshop import Workshop
+from lazyzarr.clusters.workshop import Workshop, failures_named
 from lazyzarr.document.encode import group_document
 from lazyzarr.document.groups import check_name, consolidated
 from lazyzarr.errors import SaveConflict, SaveUnsupported
@@ -111,7 +111,8 @@ def copy(
             _refuse_source(plan.view, path)
         record = _record(plans, groups)
         try:
-            known, done = workshop.enter(record, resume=resume)
+            with failures_named(path):
+                known, done = workshop.enter(record, resume=resume)
             plans = [
                 msgspec.structs.replace(plan, region=tuple(region))
                 for plan, region in zip(plans, known["regions"], strict=True)
@@ -121,7 +122,8 @@ def copy(
             _write(plans, workshop, workers, done, bar or progress or _silent)
             if bar is not None:
                 bar.close()
-            workshop.publish(_documents(plans, groups))
+            with failures_named(path):
+                workshop.publish(_documents(plans, groups))
         finally:
             workshop.leave()
 
@@ -134,7 +136,8 @@ def _write(plans: list[ArrayPlan], workshop: Workshop, workers: Crew, done: set[
         nonlocal written
         for number, plan in enumerate(plans):
             root = os.path.join(workshop.node, plan.path) if plan.path else workshop.node
-            os.makedirs(root, exist_ok=True)
+            with failures_named(root):
+                os.makedirs(root, exist_ok=True)
             shared = None
             for region in range(int(np.prod(plan.grid, dtype=np.int64))):
                 name = f"{number} {region}"
@@ -146,7 +149,8 @@ def _write(plans: list[ArrayPlan], workshop: Workshop, workers: Crew, done: set[
 
     def finished(name: tuple[str, int], _: int) -> None:
         nonlocal written
-        workshop.note(name[0])
+        with failures_named(workshop.target):
+            workshop.note(name[0])
         written += name[1]
         progress(written, total)
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from lazyzarr.clusters.plans import ArrayPlan
+from lazyzarr.clusters.workshop import failures_named, sync
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.errors import SaveError
 from lazyzarr.ir import fill
@@ -37,34 +38,27 @@ def write_region(plan: ArrayPlan, root: str, number: int) -> int:
     LazyZarrError
         As reading the view.
     """
+    if not os.path.isdir(root):
+        raise SaveError(
+            f"copy to {root}; {socket.gethostname()} has no such directory; the workers of a cluster write themselves, so "
+            "give a target that all of them see under one path"
+        )
     box = plan.box(number)
     cells = plan.view[box].read()
     written = 0
     folders: set[str] = set()
-    try:
-        if not os.path.isdir(root):
-            raise SaveError(
-                f"copy to {root}; {socket.gethostname()} has no such directory; the workers of a cluster write themselves, so "
-                "give a target that all of them see under one path"
-            )
-        for key, data in _chunks(plan, box, cells):
-            file = os.path.join(root, key)
+    for key, data in _chunks(plan, box, cells):
+        file = os.path.join(root, key)
+        with failures_named(root):
             folder = os.path.dirname(file)
             if folder not in folders:
                 os.makedirs(folder, exist_ok=True)
                 folders.add(folder)
             write_whole(file, data)
-            written += len(data)
+        written += len(data)
+    with failures_named(root):
         for folder in folders:  # a region that is reported as written stays so after a loss of power
-            _sync(folder)
-    except OSError as error:
-        if isinstance(error, SaveError):
-            raise
-        raise SaveError(
-            f"copy: the storage failed ({os.strerror(error.errno) if error.errno else error}); what is written is kept; "
-            "free space or check the disk, and run the copy again",
-            where=root,
-        ) from error
+            sync(folder)
     return written
 
 
@@ -94,11 +88,3 @@ def _is_fill(cells: np.ndarray, value: Any, data_type: Any) -> bool:
     if cells[(slice(1),) * cells.ndim].tobytes() != one.tobytes():
         return False
     return cells.tobytes() == one.tobytes() * math.prod(cells.shape)
-
-
-def _sync(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

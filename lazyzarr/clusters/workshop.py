@@ -12,7 +12,8 @@ import fcntl
 import hashlib
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -20,10 +21,31 @@ import msgspec
 from lazyzarr.document.exchange import exchange
 from lazyzarr.document.ownership import examine
 from lazyzarr.document.publish import NO_LOCKS
-from lazyzarr.errors import SaveConflict
+from lazyzarr.errors import LazyZarrError, SaveConflict, SaveError
 from lazyzarr.materializing import UNFINISHED, write_whole
 
 _RECORD, _DONE = "record.json", "done"
+
+
+@contextmanager
+def failures_named(where: str) -> Generator[None]:
+    """Errors of the storage as errors of the copy.
+
+    Raises
+    ------
+    SaveError
+        ``save-failed``: the storage failed.
+    """
+    try:
+        yield
+    except LazyZarrError:
+        raise
+    except OSError as error:
+        raise SaveError(
+            f"copy: the storage failed ({os.strerror(error.errno) if error.errno else error}); what is written is kept; "
+            "free space or check the disk, and run the copy again",
+            where=where,
+        ) from error
 
 
 class Workshop:
@@ -113,13 +135,18 @@ class Workshop:
             for name in names:
                 if name.endswith(UNFINISHED):  # of a writer that was killed
                     os.unlink(os.path.join(folder, name))
-            _sync(folder)
+            sync(folder)
         if not os.path.lexists(self.target):
             os.rename(self.node, self.target)
         elif not exchange(self.node, self.target):
-            shutil.rmtree(self.target)
-            os.rename(self.node, self.target)
-        _sync(os.path.dirname(self.target))
+            aside = os.path.join(self.path, "before")
+            os.rename(self.target, aside)
+            try:
+                os.rename(self.node, self.target)
+            except OSError:
+                os.rename(aside, self.target)
+                raise
+        sync(os.path.dirname(self.target))
         shutil.rmtree(self.path)
 
     def leave(self) -> None:
@@ -174,7 +201,8 @@ def _digest(record: dict[str, Any]) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-def _sync(folder: str) -> None:
+def sync(folder: str) -> None:
+    """Make the names in a directory last."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

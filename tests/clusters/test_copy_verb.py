@@ -56,7 +56,7 @@ def test_copy_of_a_group(saved: Path, tmp_path: Path) -> None:
 
 
 def test_copy_on_a_cluster(saved: Path, tmp_path: Path) -> None:
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
         done = run("copy", saved, tmp_path / "c.zarr", "--scheduler", cluster.scheduler_address)
     assert done.exit_code == 0, done.output
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "c.zarr", mode="r")[...], CELLS[::-1])

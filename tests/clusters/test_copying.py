@@ -22,8 +22,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lazyzarr as lz
+from lazyzarr.clusters import workshop
 from lazyzarr.clusters.plans import array_plan
 from lazyzarr.clusters.progress import Bar
+from lazyzarr.clusters.regions import write_region
 from tests.clusters.trees import files_of
 from tests.strategies.programs import programs
 
@@ -212,11 +214,31 @@ def test_an_existing_target_is_replaced_when_asked(stored: lz.View, tmp_path: Pa
     assert sorted(os.listdir(tmp_path)) == ["a.zarr", "c.zarr", "empty", "other", "v.zarr"]
 
 
+def test_where_directories_cannot_be_exchanged(
+    stored: lz.View, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lz.copy(stored[:5], tmp_path / "c.zarr")
+    monkeypatch.setattr(workshop, "exchange", lambda left, right: False)
+    lz.copy(stored, tmp_path / "c.zarr", overwrite=True)
+    np.testing.assert_array_equal(opened(tmp_path / "c.zarr")[...], CELLS)
+    assert sorted(os.listdir(tmp_path)) == ["a.zarr", "c.zarr"]
+
+
 def test_a_view_is_not_copied_over_what_it_reads(stored: lz.View, tmp_path: Path) -> None:
     for target in (tmp_path / "a.zarr", tmp_path / "a.zarr" / "inside"):
         with pytest.raises(lz.SaveConflict):
             lz.copy(stored[::-1], target, overwrite=True)
     np.testing.assert_array_equal(opened(tmp_path / "a.zarr")[...], CELLS)
+
+
+def test_failures_of_the_storage_are_named(stored: lz.View, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+    with pytest.raises(lz.SaveError) as caught:
+        lz.copy(stored, tmp_path / "file" / "c.zarr")
+    assert caught.value.reason == "save-failed"
+    with pytest.raises(lz.SaveError) as caught:
+        write_region(array_plan(stored), str(tmp_path / "elsewhere"), 0)
+    assert "see under one path" in str(caught.value)
 
 
 def broken(stored: lz.View, tmp_path: Path, **options: Any) -> bytes:
