@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         stack,
         store,
     )
+    from lazyzarr.clusters.batching import batches
+    from lazyzarr.clusters.copying import copy
     from lazyzarr.datasets.opening import open_dataset
     from lazyzarr.errors import (
         AccessDenied,
@@ -100,9 +102,11 @@ __all__ = [
     "ViewSyntaxError",
     "__version__",
     "append",
+    "batches",
     "block",
     "broadcast_to",
     "concat",
+    "copy",
     "formats",
     "full",
     "interleave",
@@ -139,6 +143,8 @@ _HOMES = {
         ),
         "lazyzarr.api",
     ),
+    "batches": "lazyzarr.clusters.batching",
+    "copy": "lazyzarr.clusters.copying",
     "open_dataset": "lazyzarr.datasets.opening",
 }
 """Modules of the names that are no errors."""

@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         *(
             "appending",
+            "blocks",
             "casting",
             "combine",
             "described",

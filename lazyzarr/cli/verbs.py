@@ -1,4 +1,5 @@
-"""The verbs of the command line: demo, info, explain, check, append, refresh, schema; `flat_verbs` has the others.
+"""The verbs of the command line: demo, info, explain, check, append, refresh, schema; `flat_verbs` and `copy_verb` have
+the others.
 
 Owns options and help. Refuses logic of its own: each verb opens something, calls one function and prints.
 """
@@ -16,6 +17,7 @@ from rich.progress import Progress
 
 from lazyzarr import api as lz
 from lazyzarr.checking import SAMPLE, Report, check
+from lazyzarr.cli.copy_verb import copy_
 from lazyzarr.cli.flat_verbs import export, flatten
 from lazyzarr.cli.options import Allow, Json, Url, Variable, views_below
 from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, out, say
@@ -43,6 +45,7 @@ app = typer.Typer(
 
 app.command("flatten", epilog="Example: lazyzarr flatten americas.zarr --materialize boundary --dry-run")(flatten)
 app.command("export", epilog="Example: lazyzarr export americas.zarr refs.json --to kerchunk")(export)
+app.command("copy", epilog="Example: lazyzarr copy americas.zarr real.zarr --chunks 100,180,360 --codecs zstd")(copy_)
 
 
 @app.callback()

@@ -61,18 +61,6 @@ class DatasetView(View):
         """
         raise AttributeError("chunks")
 
-    @property
-    def grid(self) -> tuple[int, ...] | None:
-        """What `View.chunks` says: the chunk shape that reads each stored chunk once, if there is a regular one.
-
-        Examples
-        --------
-        >>> import lazyzarr as lz, zarr
-        >>> DatasetView.of(lz.open(zarr.create_array({}, shape=(4,), chunks=(2,), dtype="i2"))).grid
-        (2,)
-        """
-        return super().chunks
-
     def __getitem__(self, key: Any) -> Any:
         entries = key if isinstance(key, tuple) else (key,)
         arrays = [np.asarray(entry) for entry in entries if isinstance(entry, np.ndarray | list)]

@@ -17,6 +17,7 @@ from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
 from lazyzarr.api import open as open_views
+from lazyzarr.blocks import aligned_chunks
 from lazyzarr.datasets.arrays import DatasetView
 from lazyzarr.datasets.variables import dataset_of, members_of
 from lazyzarr.document.wire import CONVENTION
@@ -134,10 +135,17 @@ class LazyZarrBackend(BackendEntrypoint):
             data = variable._data
             if isinstance(data, DatasetView):
                 variable._data = indexing.LazilyIndexedArray(ViewBackendArray(data))  # pyright: ignore[reportAttributeAccessIssue]
-                grid = data.grid
-                if grid is not None:
-                    variable.encoding["preferred_chunks"] = dict(zip(variable.dims, grid, strict=True))
+                variable.encoding["preferred_chunks"] = dict(zip(variable.dims, _preferred(data), strict=True))
         return dataset
+
+
+def _preferred(view: View) -> list[int | tuple[int, ...]]:
+    """Lengths of the blocks that cut no stored chunk: one number for each axis of equal ones."""
+    found: list[int | tuple[int, ...]] = []
+    for lengths in aligned_chunks(view, sensible=1):
+        equal = all(length == lengths[0] for length in lengths[:-1]) and lengths and lengths[-1] <= lengths[0]
+        found.append(lengths[0] if equal else lengths)
+    return found
 
 
 def _groups_of(group: Group) -> list[tuple[str, Group]]:

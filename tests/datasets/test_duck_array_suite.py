@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 import xarray.tests.test_duck_array_wrapping as suite
 
 import lazyzarr as lz
 from lazyzarr.datasets.arrays import DatasetView
+
+xr.set_options(warn_for_unclosed_files=False)  # the import of the suite turns it on for everybody
 
 NAMESPACE = "lazyzarr_views_for_the_suite"
 LAZY = {
