@@ -298,6 +298,27 @@ def test_the_old_target_is_there_until_the_new_one_is_complete(stored: lz.View, 
     assert opened(tmp_path / "c.zarr")[...].tolist() == [1, 1]
 
 
+def test_a_copy_that_is_killed_at_its_very_end(
+    stored: lz.View, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is left beside the target then nothing is taken for a part of the next copy."""
+    lz.copy(stored[::-1], tmp_path / "c.zarr", chunks=(3, 7))
+    for name in ("exchange", "shutil.rmtree"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"lazyzarr.clusters.workshop.{name}", killed)
+            with pytest.raises(KeyboardInterrupt):
+                lz.copy(stored, tmp_path / "c.zarr", chunks=(3, 7), overwrite=True)
+        expected = CELLS[::-1] if name == "exchange" else CELLS
+        np.testing.assert_array_equal(opened(tmp_path / "c.zarr")[...], expected)
+        lz.copy(stored, tmp_path / "c.zarr", chunks=(3, 7), overwrite=True)
+        np.testing.assert_array_equal(opened(tmp_path / "c.zarr")[...], CELLS)
+        assert sorted(os.listdir(tmp_path)) == ["a.zarr", "c.zarr"]
+
+
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_progress_is_told(stored: lz.View, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     lz.copy(stored, tmp_path / "c.zarr", chunks=(10, 30), memory=1, progress=lambda *now: told.append(now))
