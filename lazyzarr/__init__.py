@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         ViewSchemaError,
         ViewSyntaxError,
     )
+    from lazyzarr.serving.running import serve
 
 __version__ = "0.1.0"
 
@@ -116,6 +117,7 @@ __all__ = [
     "pad",
     "refresh",
     "save",
+    "serve",
     "stack",
     "store",
 ]
@@ -146,6 +148,7 @@ _HOMES = {
     "batches": "lazyzarr.clusters.batching",
     "copy": "lazyzarr.clusters.copying",
     "open_dataset": "lazyzarr.datasets.opening",
+    "serve": "lazyzarr.serving.running",
 }
 """Modules of the names that are no errors."""
 
