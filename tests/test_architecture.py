@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
             "combine",
             "described",
             "examining",
+            "extensions",
             "fitting",
             "flattening",
             "group",
