@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from lazyzarr.errors import CombineError
 from lazyzarr.fitting import views_of
-from lazyzarr.ir.extensions import Extending, ExtensionError, is_name, register
+from lazyzarr.ir.extensions import Extending, ExtensionError, is_name, register, written
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
+from lazyzarr.ir.layout import Layout, StoredArray
 from lazyzarr.ir.nodes import Extension, Source
 from lazyzarr.ir.schema import Schema
-from lazyzarr.lower.expanding import MAX_NODES
+from lazyzarr.lower.expanding import MAX_NODES, STAND_IN
 from lazyzarr.read import Reader
 from lazyzarr.view import View
 
@@ -124,8 +122,7 @@ def apply(
     'graph-node'
     """
     views = views_of(f"apply of {node.kind}", inputs)
-    kind = NamedConfig(node.kind, msgspec.to_builtins(node))
-    made = Extension(tuple(range(len(views))), kind)
+    made = Extension(tuple(range(len(views))), written(node))
     reader = Reader.joined([view.reader for view in views])
     view = View(made, views, reader=reader, dims=dims, attrs=attrs)
     if view.dims is not None and len(view.dims) != view.ndim:
@@ -136,5 +133,5 @@ def apply(
 def _stand_in(number: int, schema: Schema, reader: Reader) -> View:
     """What an input is to a rewriting: its schema. The grant keeps it from being taken for an array of a table."""
     layout = Layout(schema.data_type, schema.fill_value, tuple(max(n, 1) for n in schema.shape), ())
-    array = StoredArray(0, schema.shape, location=str(number), grant="input")
+    array = StoredArray(0, schema.shape, location=str(number), grant=STAND_IN)
     return View(Source(0), own=Graph((), layouts=[layout], arrays=[array]), reader=reader)

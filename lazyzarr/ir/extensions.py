@@ -166,6 +166,11 @@ def parsed(node: NamedConfig, where: str | None = None) -> Extending:
         ) from None
 
 
+def written(node: Extending) -> NamedConfig:
+    """A node as it is stored: its parameters as JSON has them, so that it is the same when it is read again."""
+    return NamedConfig(node.kind, msgspec.json.decode(msgspec.json.encode(node)))
+
+
 def described(node: NamedConfig) -> str:
     """Name and parameters in a few words."""
     made = parsed(node)

@@ -21,6 +21,9 @@ from lazyzarr.ir.tables import Table
 MAX_NODES = 250_000
 """Nodes of a graph after all kinds of other packages are expanded."""
 
+STAND_IN = "input"
+"""Grant of the arrays that stand for inputs; the location of one is the number of its input."""
+
 
 def expanded(graph: Graph) -> Graph:
     """A graph of the same meaning in nodes of the specification; the same object if it is one already.
@@ -93,7 +96,7 @@ def _expansion(node: Extension, inputs: list[Schema], schema: Schema) -> Graph:
             f"says {schema.shape} and {schema.data_type}; tell its authors"
         )
     foreign = next((part for part in made.nodes if isinstance(part, Tiles | Recode | Extension)), None)
-    if foreign is not None or len(made.arrays) > len(inputs):
+    if foreign is not None or any(array.grant != STAND_IN for array in made.arrays):
         what = "a stored array of its own" if foreign is None else f"a node {type(foreign).__name__.lower()}"
         raise ExtensionError(
             f"the node kind {kind.kind!r} rewrites itself to a graph with {what}; "
@@ -107,7 +110,7 @@ def _substituted(nodes: list[Node], made: Graph, inputs: tuple[int, ...]) -> int
     inner: list[int] = []
     for part in made.nodes:
         if isinstance(part, Source):
-            inner.append(inputs[int(made.arrays[part.array].location or 0)])
+            inner.append(inputs[int(str(made.arrays[part.array].location))])
             continue
         inner.append(len(nodes))
         nodes.append(with_inputs(part, tuple(inner[k] for k in inputs_of(part))))
