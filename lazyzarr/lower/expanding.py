@@ -48,9 +48,10 @@ def expanded(graph: Graph) -> Graph:
         selections.append(graph)
         graph, below = below, below.memo.get("below")
     if "expanded" not in graph.memo:
-        graph.memo["expanded"] = _expanded(graph)
-    found = graph.memo["expanded"]
-    assert isinstance(found, Graph)
+        made = _expanded(graph)
+        graph.memo["expanded"] = None if made is graph else made  # a graph that held itself would be freed late
+    kept = graph.memo["expanded"]
+    found = kept if isinstance(kept, Graph) else graph
     for selection in reversed(selections):
         root = selection.nodes[-1]
         assert isinstance(root, Index)
