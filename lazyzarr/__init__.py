@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lazyzarr import formats
+    from lazyzarr import extensions, formats
     from lazyzarr.api import (
         Group,
         Limits,
@@ -108,6 +108,7 @@ __all__ = [
     "broadcast_to",
     "concat",
     "copy",
+    "extensions",
     "formats",
     "full",
     "interleave",
@@ -156,8 +157,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'lazyzarr' has no attribute {name!r}")
-    if name == "formats":
-        return importlib.import_module("lazyzarr.formats")
+    if name in ("extensions", "formats"):
+        return importlib.import_module(f"lazyzarr.{name}")
     value = getattr(importlib.import_module(_HOMES.get(name, "lazyzarr.errors")), name)
     globals()[name] = value
     return value

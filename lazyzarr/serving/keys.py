@@ -92,7 +92,7 @@ class ServedStore(ViewStore):
         node = self._node(path)
         if node is None:
             return None
-        document = msgspec.json.encode(self._document(path, node, consolidated=not path))
+        document = msgspec.json.encode(self._document(path, node, consolidated=True))
         token = node.token().encode() if isinstance(node, View) else b""
         pinned = isinstance(node, View) and not may_change(node.ir)
         return _Identity(hashlib.sha256(token + document).hexdigest(), pinned)

@@ -49,7 +49,7 @@ def test_zarr_python(server: Server, joined: tuple[lz.View, np.ndarray]) -> None
 
 
 def test_xarray(server: Server, joined: tuple[lz.View, np.ndarray]) -> None:
-    with xr.open_zarr(f"{server.url}/inner", consolidated=False) as dataset:
+    with xr.open_zarr(f"{server.url}/inner") as dataset:
         np.testing.assert_array_equal(dataset.turned, joined[1].T)
         assert dataset.turned.dims == ("x", "y")
     with xr.open_zarr(server.url) as dataset:
