@@ -105,8 +105,8 @@ def serve(
     --------
     >>> import lazyzarr as lz, numpy as np, urllib.request
     >>> with lz.serve(lz.open(np.arange(4, dtype="int8"))) as server:
-    ...     urllib.request.urlopen(server.url + "/c/1").read()
-    b'\\x01'
+    ...     list(urllib.request.urlopen(server.url + "/c/0").read())
+    [0, 1, 2, 3]
     """
     app = application(views, origins=origins, rectilinear=rectilinear, most=most, allow=allow)
     options: Mapping[str, object] = {"log_level": "warning", "access_log": False}
