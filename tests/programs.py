@@ -21,7 +21,7 @@ def program(*names: str) -> str:
         found = shutil.which(name)
         if found:
             return found
-    missing(f"{' or '.join(names)} is not installed")
+    return missing(f"{' or '.join(names)} is not installed")
 
 
 def missing(text: str) -> NoReturn:
