@@ -179,7 +179,7 @@ function overlay(graph, wire, where, inputs) {
     return box;
   });
   const rule = wire.overlap ?? "error";
-  if (rule === "error") disjoint(boxes, graph.context.limits.box_pairs, where);
+  disjoint(boxes, graph.context.limits.box_pairs, where, rule !== "error");
   return { boxes, rule, schema: { shape: wire.shape, type, fill: oneCell(type, wire.fill_value, where) } };
 }
 

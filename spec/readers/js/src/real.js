@@ -76,7 +76,7 @@ export function writeFloat(type, view, at, x, rounding) {
     setInteger(view, at, size, sign | infinite | quiet | (x.payload >> BigInt(52 - fractionBits)));
   } else {
     const lowest = 1 - BIAS[size] - fractionBits;
-    const unit = Math.max(lowest, bitLength(x.size) - x.scale - fractionBits - 1);
+    const unit = x.size === 0n ? lowest : Math.max(lowest, bitLength(x.size) - x.scale - fractionBits - 1);
     const whole = roundShift(x.size, unit + x.scale, x.negative, rounding);
     const bits = whole + (BigInt(unit - lowest) << BigInt(fractionBits));
     setInteger(view, at, size, sign | (bits > infinite ? infinite : bits));
