@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from lazyzarr.errors import LazyZarrError
+from lazyzarr.errors import LazyZarrError, ViewSchemaError
 from lazyzarr.view import View
 
 Member = "View | Group"
@@ -47,6 +47,11 @@ class Group(Mapping[str, "View | Group"]):
     def of(cls, members: Mapping[str, Any]) -> Group:
         """A group of views and groups that are there; a group is left as it is.
 
+        Raises
+        ------
+        ViewSchemaError
+            Members are neither.
+
         Examples
         --------
         >>> import lazyzarr as lz
@@ -55,6 +60,16 @@ class Group(Mapping[str, "View | Group"]):
         """
         if isinstance(members, cls):
             return members
+        wrong = [
+            f"{name!r} is a {type(one).__name__}"
+            for name, one in members.items()
+            if not isinstance(one, View | Mapping)
+        ]
+        if wrong:
+            raise ViewSchemaError(
+                f"group of {', '.join(wrong)}; members are views and mappings of views; open it with lz.open first",
+                reason="source-format",
+            )
         return cls(
             {name: partial(_itself, cls.of(one) if isinstance(one, Mapping) else one) for name, one in members.items()}
         )

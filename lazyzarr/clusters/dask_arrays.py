@@ -70,7 +70,7 @@ def _lengths(view: View, chunks: Any, array: Any) -> tuple[tuple[int, ...], ...]
     previous = aligned_chunks(view, sensible=1) if auto else None
     try:
         found = array.core.normalize_chunks(chunks, view.shape, dtype=view.dtype, previous_chunks=previous)
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, TypeError, NotImplementedError, ZeroDivisionError) as error:
         raise ShapeError(
             f"to_dask with chunks={chunks!r}; the view has shape {view.shape}, and dask says: {error}; give a length or "
             "all lengths for each axis, a mapping from dimension names to them, or nothing"

@@ -137,7 +137,7 @@ def test_chunks_by_name_and_as_dask_has_them(stored: lz.View) -> None:
     assert isinstance(stored.to_dask((None, 15)), da.Array)
 
 
-@pytest.mark.parametrize("chunks", [(3,), (3, 3, 3), ((3, 3), 30), {"z": 3}, {2: 3}, object()])
+@pytest.mark.parametrize("chunks", [(3,), (3, 3, 3), ((3, 3), 30), {"z": 3}, {2: 3}, object(), (0, 3), {"y": 0}])
 def test_chunks_that_do_not_fit(stored: lz.View, chunks: Any) -> None:
     with pytest.raises(lz.ShapeError) as caught:
         stored.to_dask(chunks)

@@ -145,3 +145,10 @@ def test_a_copy_is_the_view_and_pickles(both: Both) -> None:
 def test_it_says_what_it_is(both: Both) -> None:
     assert "lazyzarr.View L0" in repr(both[0][0])
     assert "lazyzarr.View" in both[0][0]._repr_html_()
+
+
+def test_what_is_no_view_is_refused() -> None:
+    with pytest.raises(lz.ViewSchemaError, match=r"'a' is a int"):
+        lz.open_dataset({"a": 3})
+    with pytest.raises(lz.ViewSchemaError, match="open of a int"):
+        lz.open_dataset(7)
