@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         stack,
         store,
     )
+    from lazyzarr.definition.problems import DefinitionError
+    from lazyzarr.definition.resolve import resolve
     from lazyzarr.errors import (
         AccessDenied,
         AxisError,
@@ -72,6 +74,7 @@ __all__ = [
     "ChunkError",
     "ChunkTooLarge",
     "CombineError",
+    "DefinitionError",
     "ExtraMissing",
     "Group",
     "LazyZarrError",
@@ -109,6 +112,7 @@ __all__ = [
     "overlay",
     "pad",
     "refresh",
+    "resolve",
     "save",
     "stack",
     "store",
@@ -137,6 +141,8 @@ _HOMES = {
         ),
         "lazyzarr.api",
     ),
+    "DefinitionError": "lazyzarr.definition.problems",
+    "resolve": "lazyzarr.definition.resolve",
 }
 """Modules of the names that are no errors."""
 
