@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from lazyzarr.combine import concat, interleave, overlay, stack
 from lazyzarr.definition.files import Opened
+from lazyzarr.definition.mosaics import covered, overlaps
 from lazyzarr.definition.planning import Entry, SourcePlan
 from lazyzarr.definition.problems import Path, Problems, most_common, names
 from lazyzarr.errors import CombineError, LazyZarrError
@@ -351,25 +352,36 @@ class Joiner:
             self._misfit(int(present[k]), f"box along {dims[axis]}", f"within 0:{shape[axis]}", box)
         if self.failed:
             return None
-        at = {row: tuple(start) for row, start in zip(present.tolist(), starts.tolist(), strict=True)}
-        fill = self._fill(views[int(present[0])])
+        where = {row: k for k, row in enumerate(present.tolist())}
         found: list[View] = []
         for rows in groups:
-            boxes = [(views[row], at[row]) for row in rows.tolist() if row in views]
-            if self.failed:
-                return None
-            if not boxes:
-                first = views[int(present[0])]
-                found.append(full(shape, fill, dtype=first.dtype).rename_dims(dims).with_attrs(first.attrs))
-                continue
-            try:
-                found.append(overlay(shape, boxes, fill_value=fill, overlap=self.array.get("overlap", "error")))
-            except CombineError as error:
-                if error.reason != "overlap":
-                    raise
-                listed = [str(self.plan.paths[row]) for row in rows.tolist() if row in views]
-                self._wrong("boxes", "no overlap, or overlap: first or last", _named(error.problems[0], listed))
+            there = [where[row] for row in rows.tolist() if row in where]
+            placed_view = self._mosaic(views, present[there], starts[there], shapes[there], shape)
+            if placed_view is not None:
+                found.append(placed_view)
         return None if self.failed else found
+
+    def _mosaic(
+        self, views: dict[int, View], rows: np.ndarray, starts: np.ndarray, shapes: np.ndarray, shape: list[int]
+    ) -> View | None:
+        """The boxes of some rows on a common ground."""
+        template = views[min(views)]
+        fill: Any = template.fill_value
+        if not len(rows) or not covered(starts, shapes, shape):
+            fill = self._fill(template)
+            if fill is None:
+                return None
+        if not len(rows):
+            return full(shape, fill, dtype=template.dtype).rename_dims(template.dims or ()).with_attrs(template.attrs)
+        overlap = self.array.get("overlap", "error")
+        pairs = overlaps(starts, shapes) if overlap == "error" else []
+        for one, other in pairs:
+            first, second = (f"{self.plan.paths[rows[k]]} at {tuple(starts[k].tolist())}" for k in (one, other))
+            self._misfit(int(rows[other]), "box", f"no overlap with {first}, or overlap: first or last", second)
+        if pairs:
+            return None
+        boxes = [(views[row], start) for row, start in zip(rows.tolist(), starts.tolist(), strict=True)]
+        return overlay(shape, boxes, fill_value=fill, overlap=overlap)
 
     def nested(
         self, cells: list[View], dims: list[str | None], sizes: Sequence[int]
@@ -408,10 +420,3 @@ def _text(value: Any, said: Callable[[Any], str]) -> str:
 
 def _equal(one: np.ndarray, other: np.ndarray) -> bool:
     return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
-
-
-def _named(problem: str, files: Sequence[str]) -> str:
-    """A problem of an overlay with the names of files behind the numbers of its inputs."""
-    for number in reversed(range(len(files))):
-        problem = problem.replace(f"input {number} at", f"{files[number]} at")
-    return problem.partition(";")[0]

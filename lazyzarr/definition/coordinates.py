@@ -162,15 +162,8 @@ class Coordinates:
 
     def attributes(self, found: Mapping[int, Coordinate]) -> dict[str, Any] | None:
         """Those of the first file, with the units that all values are brought to."""
-        calendars = {row: _calendar(each.attrs) for row, each in found.items()}
-        expected = self.told.get("calendar") or most_common(calendars)
-        wrong = {row: calendar for row, calendar in calendars.items() if canonical(calendar) != canonical(expected)}
-        for row, calendar in wrong.items():
-            self.problems.of_file(
-                self.path, f"{self.plan.paths[row]} ({self.dim})", "calendar", canonical(expected), canonical(calendar)
-            )
-        if wrong:
-            return None
+        if len({canonical(_calendar(each.attrs)) for each in found.values()}) > 1:
+            return None  # reported by `check_calendars`
         attrs = dict(found[min(found)].attrs)
         return attrs | ({"units": self.told["units"]} if "units" in self.told else {})
 
@@ -231,6 +224,23 @@ class Coordinates:
 
     def _misfit(self, row: int, expected: str, found: str) -> None:
         self.problems.of_file(self.path, f"{self.plan.paths[row]} ({self.dim})", "coordinate", expected, found)
+
+
+def check_calendars(
+    plan: SourcePlan, opened: Sequence[Opened], dims: Mapping[str, Mapping[str, Any]], problems: Problems
+) -> None:
+    """Report files of a source whose times are of another calendar than the definition says, or than most are."""
+    for dim in dict.fromkeys(dim for each in opened for dim in each.coordinates):
+        column = {
+            row: canonical(_calendar(each.coordinates[dim].attrs))
+            for row, each in enumerate(opened)
+            if dim in each.coordinates and times.is_time(each.coordinates[dim].attrs.get("units"))
+        }
+        expected = canonical(dims.get(dim, {}).get("calendar") or most_common(column) or "standard")
+        path: Path = ("dims", dim) if dim in dims else ("sources", plan.name)
+        for row, calendar in column.items():
+            if calendar != expected:
+                problems.of_file(path, f"{plan.paths[row]} ({dim})", "calendar", expected, calendar)
 
 
 def _calendar(attrs: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from lazyzarr.access.url import child, from_user, join, parent, to_path
 from lazyzarr.definition import attributes
 from lazyzarr.definition.arrays import Joined, Joiner
-from lazyzarr.definition.coordinates import Coordinates
+from lazyzarr.definition.coordinates import Coordinates, check_calendars
 from lazyzarr.definition.files import Coordinate, Opened, Wanted, location
 from lazyzarr.definition.placing import Placing
 from lazyzarr.definition.planning import Planner, SourcePlan
@@ -163,14 +163,22 @@ class Dataset:
             self.opened[name] = opened
             filled = all(array.get("missing") == "fill" or array.get("take") for array in mine.values())
             self._report(plan, opened, filled)
+            check_calendars(plan, opened, dims, self.problems)
 
     def _report(self, plan: SourcePlan, opened: list[Opened], filled: bool) -> None:
+        rows: dict[tuple[str, str, str, str], list[int]] = {}
         for row, each in enumerate(opened):
             file = str(plan.paths[row])
             if each.missing and not filled:
                 self.problems.of_file(("sources", plan.name), file, "file", "a file there, or missing: fill", "nothing")
-            for array, what, expected, found in each.failures:
-                at = ("arrays", array) if array in self.definition["arrays"] else ("sources", plan.name)
+            for failure in each.failures:
+                rows.setdefault(failure, []).append(row)
+        for (array, what, expected, found), failed in rows.items():
+            at = ("arrays", array) if array in self.definition["arrays"] else ("sources", plan.name)
+            files = [str(plan.paths[row]) for row in failed]
+            if len(files) > 1 and len(files) == plan.rows - sum(each.missing for each in opened):
+                files = [f"every file of {plan.name}"]
+            for file in files:
                 self.problems.of_file(at, f"{file} ({array})" if array else file, what, expected, found)
 
     # -- arrays --------------------------------------------------------------------------------------
@@ -270,9 +278,31 @@ class Dataset:
         first = each[0] if each else {}
         return attributes.edited(edits, first, attributes.shared(each), ("attributes",), self.problems)
 
+    def present_of(self, source: str) -> np.ndarray:
+        """Which files of a source are there; all, where they were not looked at."""
+        if source not in self.opened:
+            return np.ones(self.plans[source].rows, bool)
+        return np.array([not each.missing for each in self.opened[source]], bool)
+
+    def lengths_of(self, source: str) -> dict[str, np.ndarray]:
+        """Cells that each value of the joining entries of a source contributes, by dimension."""
+        found: dict[str, np.ndarray] = {}
+        for joined in self.arrays.values():
+            if joined.plan.name == source:
+                found |= joined.lengths
+        return found
+
+    def boxes_of(self, source: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray] | None:
+        """Dimensions, first cells and lengths of the boxes of the files of a source, if they are placed."""
+        for name, joined in self.arrays.items():
+            placing = self.placings.get(name)
+            if joined.plan.name == source and placing is not None and placing.starts is not None:
+                assert placing.counts is not None
+                return placing.dims, placing.starts, placing.counts
+        return None
+
     def make(self) -> None:
-        """Everything, as far as it goes."""
-        self.plan()
+        """Everything behind the plans, as far as it goes."""
         self.open()
         try:
             self.join()

@@ -93,12 +93,12 @@ class Placing:
     def cells(self, dim: str, given: Mapping[str, Any], views: Mapping[int, View]) -> np.ndarray | None:
         """The first cell of each row along a dimension."""
         rows = np.array(sorted(views))
-        scale = given.get("scale")
+        scale: Any = given.get("scale", 1)
         if given["from"] == "ome":
             told = self.ome(dim, rows)
             if told is None:
                 return None
-            values, scale = told[0], scale or told[1]
+            values, scale = told[0], given.get("scale", told[1])
         else:
             column = self.plan.column(f"at:{dim}" if given["from"] == "at" else given["from"])
             if column is None or column.dtype.kind not in "iuf":

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lazyzarr.definition.problems import Mark, Path, Problems, dotted
+from lazyzarr.definition.problems import Mark, Path, Problems
 from lazyzarr.errors import ExtraMissing, ViewLimitError
 
 MOST_BYTES = 4 << 20
@@ -173,6 +173,3 @@ class _Events:
 
 def _mark(event: Any) -> Mark:
     return Mark(event.start_mark.line + 1, event.start_mark.column + 1)
-
-
-__all__ = ["dotted", "read", "scalar"]

@@ -122,3 +122,29 @@ def _parsed(units: str, calendar: str) -> tuple[int, Any]:
 
 def _microseconds(delta: Any) -> int:
     return (delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def dates_of(values: np.ndarray, units: str, calendar: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Year, month and day of moments.
+
+    Raises
+    ------
+    TimeError
+        The units have no fixed length, or a moment is no number.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in dates_of(np.array([58.5, 59]), "days since 2001-01-01", "noleap")]
+    [[2001, 2001], [2, 3], [28, 1]]
+    """
+    size, epoch = _parsed(units, calendar)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise TimeError("moments that are no number")
+    clock = ((epoch.hour * 60 + epoch.minute) * 60 + epoch.second) * 1_000_000 + epoch.microsecond
+    day = calendars.days(calendar, epoch.year, epoch.month, epoch.day)
+    whole = 86_400_000_000
+    if values.dtype.kind in "iu":
+        elapsed = (values.astype(np.int64) * size + clock) // whole
+    else:
+        elapsed = np.floor((values * size + clock) / whole).astype(np.int64)
+    return calendars.dates(calendar, day + elapsed)
