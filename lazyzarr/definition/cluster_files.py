@@ -57,7 +57,7 @@ def opened_on(
         options = dict(opening.session.options)
         tasks = [client.submit(open_batch, store, batch, wanted, form, options, pure=False) for batch in batches(paths)]
         count = 0
-        for task in distributed.as_completed(tasks):
+        for task in distributed.as_completed(tasks, loop=client.loop):
             count += len(task.result())
             if progress is not None:
                 progress(count, len(paths))

@@ -25,7 +25,6 @@ _MICROSECONDS = {
     **dict.fromkeys(("day", "days", "d"), 86_400_000_000),
 }
 _UNITS = re.compile(r"\s*(\S+)\s+since\s+(.+?)\s*", re.IGNORECASE)
-_MOST_EXACT = 2**53
 
 
 class TimeError(ValueError):
@@ -75,8 +74,8 @@ def converted(values: np.ndarray, units: str, target: str, calendar: str) -> np.
     if whole and not rest.any():
         return np.array([number // new_size for number in numbers], np.int64)
     found = np.array([number / new_size for number in numbers], np.float64)
-    back = found * new_size
-    if (np.abs(back) >= _MOST_EXACT * 1024).any() or (np.rint(back) != numbers.astype(np.float64)).any():
+    ratios = [value.as_integer_ratio() for value in found.tolist()]
+    if any(above * new_size != number * below for (above, below), number in zip(ratios, numbers, strict=True)):
         raise TimeError(f"moments that have no exact number in {target!r}")
     return found
 
