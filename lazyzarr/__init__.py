@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from lazyzarr.clusters.batching import batches
     from lazyzarr.clusters.copying import copy
     from lazyzarr.datasets.opening import open_dataset
+    from lazyzarr.definition.problems import DefinitionError
+    from lazyzarr.definition.resolve import resolve
     from lazyzarr.errors import (
         AccessDenied,
         AxisError,
@@ -76,6 +78,7 @@ __all__ = [
     "ChunkError",
     "ChunkTooLarge",
     "CombineError",
+    "DefinitionError",
     "ExtraMissing",
     "Group",
     "LazyZarrError",
@@ -117,6 +120,7 @@ __all__ = [
     "overlay",
     "pad",
     "refresh",
+    "resolve",
     "save",
     "serve",
     "stack",
@@ -150,6 +154,8 @@ _HOMES = {
     "copy": "lazyzarr.clusters.copying",
     "open_dataset": "lazyzarr.datasets.opening",
     "serve": "lazyzarr.serving.running",
+    "DefinitionError": "lazyzarr.definition.problems",
+    "resolve": "lazyzarr.definition.resolve",
 }
 """Modules of the names that are no errors."""
 

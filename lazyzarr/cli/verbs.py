@@ -21,7 +21,9 @@ from lazyzarr.cli.copy_verb import copy_
 from lazyzarr.cli.flat_verbs import export, flatten
 from lazyzarr.cli.options import Allow, Json, Url, Variable, views_below
 from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, out, say
+from lazyzarr.cli.resolve_verb import resolve
 from lazyzarr.cli.serve_verb import serve_
+from lazyzarr.definition.keys import schema_text as definition_schema
 from lazyzarr.display import page, spelling
 from lazyzarr.display.blocks import picture
 from lazyzarr.display.diagram import diagram
@@ -48,6 +50,7 @@ app.command("flatten", epilog="Example: lazyzarr flatten americas.zarr --materia
 app.command("export", epilog="Example: lazyzarr export americas.zarr refs.json --to kerchunk")(export)
 app.command("serve", epilog="Example: lazyzarr serve americas.zarr --port 8000")(serve_)
 app.command("copy", epilog="Example: lazyzarr copy americas.zarr real.zarr --chunks 100,180,360 --codecs zstd")(copy_)
+app.command("resolve", epilog="Example: lazyzarr resolve archive.lz.yaml archive.zarr --dry-run")(resolve)
 
 
 @app.callback()
@@ -195,9 +198,12 @@ def refresh(
 
 
 @app.command(epilog="Example: lazyzarr schema > document.json")
-def schema() -> None:
-    """Print the JSON Schema of the document that a saved view keeps in its attributes."""
-    typer.echo(schema_text().decode(), nl=False)
+def schema(
+    definition: Annotated[bool, typer.Option("--definition", help="The one of definitions (*.lz.yaml).")] = False,
+) -> None:
+    """Print the JSON Schema of the document that a saved view keeps in its attributes, or that of definitions."""
+    text = definition_schema() if definition else schema_text()
+    typer.echo(text.decode(), nl=False)
 
 
 def _view(url: str, variable: str | None, allow: list[str] | None) -> View:
