@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ import tensorstore
 import xarray
 import zarr
 
-from tests.conformance.corpus import GOOD, SINGLE, document
+from tests.conformance.corpus import GOOD, ROOT, SINGLE, UNREADABLE, document
+from tests.programs import node
 
 every = pytest.mark.parametrize("case", GOOD, ids=lambda path: path.name)
 one_view = pytest.mark.parametrize("case", SINGLE, ids=lambda path: path.name)
@@ -60,6 +63,21 @@ def test_tensorstore_refuses(case: Path) -> None:
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(case / "view.zarr")}}
     with pytest.raises(ValueError, match="node_type"):
         tensorstore.open(spec).result()
+
+
+def test_zarrita_finds_groups_and_no_numbers() -> None:
+    scripts = ROOT.parent / "readers" / "js"
+    views = [case / "view.zarr" for case in (*GOOD, *UNREADABLE)]
+    command = [node(scripts), scripts / "zarrita_opens.mjs", *views]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert len(found) == len(views)
+    for opened in found:
+        assert opened == {
+            "array": {"error": "NotFoundError"},
+            "group": {"kind": "group"},
+            "either": {"kind": "group"},
+            "version_3": {"kind": "group"},
+        }
 
 
 @pytest.mark.parametrize("name", ["joined", "inner/flipped"])

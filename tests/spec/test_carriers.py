@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from lazyzarr.document.wire import CONVENTION
+from tests.programs import node
 
-TEXT = (Path(__file__).parents[2] / "spec" / "carrier.md").read_text("utf-8")
+SPEC = Path(__file__).parents[2] / "spec"
+TEXT = (SPEC / "carrier.md").read_text("utf-8")
+SCRIPTS = SPEC / "readers" / "js"
 FILL = 7
 ARRAY: dict[str, Any] = {
     "zarr_format": 3,
@@ -82,12 +86,22 @@ def _icechunk(_: Path, metadata: dict[str, Any]) -> str:
     return "stores it"
 
 
+def _zarrita(folder: Path, _: Any) -> str:
+    command = [node(SCRIPTS), SCRIPTS / "zarrita_opens.mjs", folder / "view"]
+    [found] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert found["either"] == found["version_3"]
+    if "error" in found["array"]:
+        raise ValueError(found["array"]["error"])
+    return _cells(found["array"]["cells"])
+
+
 READERS: dict[str, tuple[Callable[[Path, Any], str], tuple[type[Exception], ...]]] = {
     "zarr-python, array": (_array, (ValueError, LookupError)),
     "zarr-python, group": (_group, (ValueError, LookupError)),
     "xarray": (_xarray, (ValueError, LookupError)),
     "TensorStore": (_tensorstore, (ValueError,)),
     "Icechunk": (_icechunk, (ValueError,)),
+    "zarrita": (_zarrita, (ValueError,)),
 }
 ROWS = {
     cells[0]: cells[1:]

@@ -190,6 +190,24 @@ def scale_offset(case: Case) -> None:
     )
 
 
+def scale_offset_quotient(case: Case) -> None:
+    """A product with the reciprocal is rounded twice: it is another number for 3, 6, 7 and 12."""
+    cells = np.arange(1, 13, dtype="float64")
+    case.raw("a.bin", cells.tobytes())
+    chain = (NamedConfig("scale_offset", {"scale": 10.0}), NamedConfig("bytes", {"endian": "little"}))
+    refs = Table({"offset": np.zeros(1, "u8"), "length": np.array([cells.nbytes], "u8")}, name="a.bin")
+    array = StoredArray(0, (12,), location=case.url("a.bin"), refs="a.bin")
+    case.save(
+        case.stored(array, [Layout("float64", 0.0, (12,), chain)], {"a.bin": refs}),
+        cells / 10,
+        fill_value=0.0,
+        flatness="L0",
+        chunks=1,
+        placements=1,
+        about="a quotient, and no product with the reciprocal of the scale",
+    )
+
+
 def cast_large(case: Case) -> None:
     """Integers that a binary64 does not hold, in all five ways."""
     cells = np.array([2**53 + 1, -(2**53) - 1, 2**53 + 3, 2**62 + 2**9, 2**63 - 1], "int64")
@@ -286,5 +304,5 @@ def nan_payload(case: Case) -> None:
 CASES = (
     *(recode_byte_order, recode_data_type, cast_widening, cast_roundings, cast_out_of_range, unpack_missing),
     *(unpack_above_join, decode_twice, type_bool, type_float, type_uint64, type_complex, type_datetime),
-    *(type_string, nan_payload, unpack_wide, scale_offset, cast_large),
+    *(type_string, nan_payload, unpack_wide, scale_offset, scale_offset_quotient, cast_large),
 )

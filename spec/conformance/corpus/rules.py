@@ -99,7 +99,7 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
     "D-010": ("good/cast-roundings",),
     "D-011": ("good/cast-widening", "good/cast-large"),
     "D-012": ("good/cast-out-of-range", "unreadable/cast-of-what-does-not-fit"),
-    "D-020": ("good/scale-offset",),
+    "D-020": ("good/scale-offset*",),
     "D-021": ("good/scale-offset",),
     "D-030": ("good/unpack-*", "good/concat-packing"),
     "D-031": ("good/unpack-wide", "good/unpack-missing"),

@@ -1,10 +1,11 @@
-// Run the conformance corpus through this reader: `node run_corpus.mjs [--json] [--corpus FOLDER]`.
+// Run the conformance corpus through this reader: `node run_corpus.mjs [--json] [--corpus FOLDER] [--url URL]`.
+// With a URL, under which the folders of the corpus are served, views are opened over HTTP.
 // Good cases are read by the graph and, where there is one, by the manifest; all cells and all slabs of a few kinds.
 
-import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { digestOf } from "./src/digest.js";
 import { LIMITS, ViewError, open, openBytes } from "./src/index.js";
 import { parseJson } from "./src/json.js";
 import { inlineCells } from "./src/tables.js";
@@ -12,25 +13,11 @@ import { dataType, oneCell } from "./src/types.js";
 
 /** @param {string} name */
 const argument = (name) => (process.argv.includes(name) ? process.argv[process.argv.indexOf(name) + 1] : null);
+const URL_OF_CORPUS = argument("--url");
 const CORPUS = argument("--corpus") ?? fileURLToPath(new URL("../../conformance", import.meta.url));
 
 /** @param {string} path */
 const load = (path) => /** @type {any} */ (parseJson(readFileSync(path), { ...LIMITS, json_values: 1e9 }));
-
-/** @param {import("./src/types.js").Cells} cells */
-function digestOf(cells) {
-  const hash = createHash("sha256");
-  if (cells instanceof Uint8Array) hash.update(cells);
-  else {
-    for (const text of cells) {
-      const bytes = Buffer.from(text, "utf-8");
-      const length = Buffer.alloc(8);
-      length.writeBigUInt64LE(BigInt(bytes.length));
-      hash.update(length).update(bytes);
-    }
-  }
-  return `sha256:${hash.digest("hex")}`;
-}
 
 /** @param {any} nested @param {number} rank @returns {any[]} */
 const flat = (nested, rank) => (rank === 0 ? [nested] : rank === 1 ? nested : nested.flat(rank - 1));
@@ -97,17 +84,17 @@ async function good(name) {
   const folder = join(CORPUS, "good", name);
   const expected = load(join(folder, "expected.json"));
   const path = join(folder, "view.zarr");
+  const place = URL_OF_CORPUS === null ? folder : `${URL_OF_CORPUS}/good/${name}`;
   if (expected.members !== undefined) {
     for (const [member, wanted] of Object.entries(expected.members)) {
       const { node_type: kind } = load(join(path, member, "zarr.json"));
-      const options = { allow: [folder] };
       if (kind === "array") await compareArray(join(path, member), wanted);
-      else await compare(await open(join(path, member), options), wanted);
+      else await compare(await open(`${place}/view.zarr/${member}`, { allow: [place] }), wanted);
     }
     return;
   }
   for (const by of /** @type {const} */ (["graph", "manifest"])) {
-    const view = await open(path, { by });
+    const view = await open(`${place}/view.zarr`, { by });
     agree(same(view.dimensionNames, expected.dimension_names), "dimension names");
     agree(same(view.attributes, expected.attributes), "attributes");
     agree(same([...oneCell(view.type, expected.fill_value)], [...view.graph.last.schema.fill]), "fill value");
@@ -161,7 +148,7 @@ function write(value) {
 async function unreadable(name) {
   const folder = join(CORPUS, "unreadable", name);
   const expected = load(join(folder, "expected.json"));
-  const view = await open(join(folder, "view.zarr"));
+  const view = await open(URL_OF_CORPUS === null ? join(folder, "view.zarr") : `${URL_OF_CORPUS}/unreadable/${name}/view.zarr`);
   await refused(() => view.readCells(), { reason: expected.reason });
   if (expected.readable === undefined) return;
   const readable = expected.readable.map((/** @type {bigint[]} */ part) => part.map(Number));

@@ -16,6 +16,8 @@ import { sha256 } from "./json.js";
  */
 /** @typedef {{offset: bigint, length: bigint} | null} Range */
 
+const MOST_BYTES = 2 ** 31;
+
 /**
  * @param {string} url
  * @param {Range} range
@@ -69,40 +71,61 @@ async function getFile(url, range, roots) {
 
 /** @param {string} url @param {Range} range @returns {Promise<Answer | null>} */
 async function getHttp(url, range) {
-  if (range !== null && range.length === 0n) range = { offset: range.offset, length: 1n };
+  if (range !== null && range.length === 0n) range = { offset: range.offset, length: 1n }; // no range has no bytes
   /** @type {Record<string, string>} */
   const headers = { "accept-encoding": "identity" };
   if (range !== null) headers.range = `bytes=${range.offset}-${range.offset + range.length - 1n}`;
-  let response;
-  let bytes;
-  try {
-    response = await fetch(url, { headers, redirect: "manual" });
-    bytes = new Uint8Array(await response.arrayBuffer());
-  } catch (error) {
-    return refuse("source-unavailable", `${url} gave no answer: ${/** @type {Error} */ (error).message}`);
-  }
+  const response = await fetch(url, { headers, redirect: "manual" }).catch((error) =>
+    refuse("source-unavailable", `${url} gave no answer: ${error.message}`));
   const { status } = response;
-  if (status === 404 || status === 410) return null;
-  if (status === 401 || status === 403) refuse("source-denied", `${url} may not be read`);
-  if (status >= 300 && status < 400) refuse("access-denied", `${url} leads elsewhere`);
-  if (status === 416) return { ...noStamp(response), bytes: new Uint8Array(0), size: null, whole: false };
-  if (status !== 200 && status !== 206) refuse("source-unavailable", `${url} answered ${status}`);
+  const stamp = { mtime_ns: null, inode: null, etag: response.headers.get("etag") };
+  if (status !== 200 && status !== 206) {
+    await response.body?.cancel();
+    if (status === 404 || status === 410) return null;
+    if (status === 416) return { ...stamp, bytes: new Uint8Array(0), size: null, whole: false };
+    if (status === 401 || status === 403) refuse("source-denied", `${url} may not be read`);
+    if (status >= 300 && status < 400) refuse("access-denied", `${url} leads elsewhere`);
+    return refuse("source-unavailable", `${url} answered ${status}`);
+  }
   const encoding = response.headers.get("content-encoding");
   if (encoding !== null && encoding !== "identity") refuse("source-protocol", `${url} answered in the encoding ${encoding}`);
   if (status === 200) {
-    const size = BigInt(bytes.length);
-    if (range === null) return { ...noStamp(response), bytes, size, whole: true };
-    return { ...noStamp(response), bytes: bytes.slice(Number(range.offset), Number(range.offset + range.length)), size, whole: false };
+    const declared = response.headers.get("content-length");
+    if (range === null) {
+      const bytes = await body(response, url, MOST_BYTES);
+      return { ...stamp, bytes, size: BigInt(bytes.length), whole: true };
+    }
+    const bytes = await body(response, url, Math.min(Number(range.offset + range.length), MOST_BYTES), false);
+    return { ...stamp, bytes: bytes.slice(Number(range.offset)), size: declared === null ? null : BigInt(declared), whole: false };
   }
   const found = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(response.headers.get("content-range") ?? "");
-  if (range === null || found === null || BigInt(found[1]) !== range.offset) {
+  if (range === null || found === null || BigInt(found[1]) !== range.offset || BigInt(found[2]) >= range.offset + range.length) {
     return refuse("source-protocol", `${url} answered with another range`);
   }
-  return { ...noStamp(response), bytes, size: found[3] === "*" ? null : BigInt(found[3]), whole: false };
+  const bytes = await body(response, url, Number(range.length));
+  if (BigInt(bytes.length) !== BigInt(found[2]) - BigInt(found[1]) + 1n) refuse("source-protocol", `${url} sent another number of bytes than it said`);
+  return { ...stamp, bytes, size: found[3] === "*" ? null : BigInt(found[3]), whole: false };
 }
 
-/** @param {Response} response */
-const noStamp = (response) => ({ mtime_ns: null, inode: null, etag: response.headers.get("etag") });
+/**
+ * The body of a response, of which no more than `most` bytes are taken.
+ * @param {Response} response @param {string} url @param {number} most @param {boolean} [refuseMore] or leave the rest
+ */
+async function body(response, url, most, refuseMore = true) {
+  const pieces = [];
+  let length = 0;
+  try {
+    for await (const piece of /** @type {any} */ (response.body ?? [])) {
+      pieces.push(piece);
+      length += piece.length;
+      if (length > most) break;
+    }
+  } catch (error) {
+    refuse("source-unavailable", `${url} ended early: ${/** @type {Error} */ (error).message}`);
+  }
+  if (length > most && refuseMore) refuse("source-protocol", `${url} sent more than ${most} bytes`);
+  return new Uint8Array(Buffer.concat(pieces).subarray(0, most));
+}
 
 /**
  * Refuse an object that is not the one that was referenced (G-036).

@@ -7,7 +7,7 @@ import { Real } from "./json.js";
 /**
  * @typedef {object} DataType
  * @property {string} id one spelling for each type; equal types have equal ids
- * @property {"bool" | "int" | "uint" | "float" | "complex" | "time" | "raw" | "string"} kind
+ * @property {"bool" | "int" | "uint" | "float" | "complex" | "time" | "raw" | "utf32" | "bytes" | "string"} kind
  * @property {number} size bytes of a cell; 0 for text
  * @property {number} part bytes of what has a byte order
  */
@@ -32,6 +32,13 @@ export function dataType(spec, where = null) {
   if (name === "string") return { id: name, kind: "string", size: 0, part: 0 };
   if (/^r\d+$/.test(name) && Number(name.slice(1)) % 8 === 0 && Number(name.slice(1)) > 0) {
     return { id: name, kind: "raw", size: Number(name.slice(1)) / 8, part: 1 };
+  }
+  if (name === "fixed_length_utf32" || name === "null_terminated_bytes") {
+    const length = configuration.length_bytes;
+    const part = name === "fixed_length_utf32" ? 4 : 1;
+    if (typeof length === "bigint" && length >= 1n && length < 2n ** 31n && Number(length) % part === 0) {
+      return { id: `${name}[${length}]`, kind: part === 4 ? "utf32" : "bytes", size: Number(length), part };
+    }
   }
   if ((name === "numpy.datetime64" || name === "numpy.timedelta64") && UNITS.includes(configuration.unit)) {
     const factor = configuration.scale_factor ?? 1n;
@@ -81,6 +88,18 @@ function encode(type, value) {
     case "complex":
       if (!Array.isArray(value) || value.length !== 2) return null;
       return encodeFloat(view, 0, type.part, value[0]) && encodeFloat(view, type.part, type.part, value[1]) ? bytes : null;
+    case "utf32": {
+      if (typeof value !== "string" || [...value].length * 4 > type.size) return null;
+      [...value].forEach((character, k) => view.setUint32(k * 4, /** @type {number} */ (character.codePointAt(0)), true));
+      return bytes;
+    }
+    case "bytes": {
+      if (typeof value !== "string" || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) return null;
+      const stored = Buffer.from(value, "base64");
+      if (stored.length > type.size) return null;
+      bytes.set(stored);
+      return bytes;
+    }
     case "raw":
       if (!Array.isArray(value) || value.length !== type.size) return null;
       if (!value.every((item) => typeof item === "bigint" && item >= 0n && item < 256n)) return null;
@@ -173,6 +192,10 @@ export function cellValue(type, cells, k) {
       return real(0);
     case "complex":
       return [real(0), real(type.part)];
+    case "utf32": {
+      const codes = Array.from({ length: type.size / 4 }, (_, at) => view.getUint32(at * 4, true));
+      return String.fromCodePoint(...codes).replace(/\0+$/, "");
+    }
     default:
       return cells.slice(k * type.size, (k + 1) * type.size);
   }
