@@ -71,6 +71,7 @@ def streams(codec: str, start: Callable[[], _Stream], data: Bytes, size: Size, *
         if not stream.eof:
             raise malformed(codec, "the stream ends early")
         rest = stream.unused_data
+        del stream  # with its dictionary, before the next one takes its own
         if rest and not trailing:
             out += _further(codec, start, memoryview(rest), size.limit - len(out))
     except ChunkError:
@@ -100,6 +101,7 @@ def _further(codec: str, start: Callable[[], _Stream], data: memoryview, room: i
                 raise too_large(codec, None, room)
             parts.append(part)
             data = data[len(piece) - len(stream.unused_data) :]
+        del stream
     return b"".join(parts)
 
 
