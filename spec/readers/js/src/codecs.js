@@ -36,16 +36,13 @@ export function makeChain({ type, fill, shape, codecs, where, limits }) {
   /** @type {((cells: Cells) => Cells)[]} */
   const steps = [];
   let at = 0;
-  let turned = false;
   for (; at < codecs.length; at += 1) {
     const { name, configuration = {} } = codecs[at];
     if (VALUE_WISE.includes(name)) {
-      if (turned) bad("value-wise codecs stand in front of others");
       const codec = valueCodec(name, configuration, type, bad);
       steps.push((cells) => codec.decode(/** @type {Uint8Array} */ (cells)));
       type = codec.encoded;
     } else if (name === "transpose") {
-      turned = true;
       const order = checkOrder(configuration, shape.length, bad);
       const decodedShape = shape;
       const cellType = type;
