@@ -78,11 +78,9 @@ export function writeFloat(type, view, at, x, rounding) {
     const lowest = 1 - BIAS[size] - fractionBits;
     const unit = x.size === 0n ? lowest : Math.max(lowest, bitLength(x.size) - x.scale - fractionBits - 1);
     const whole = roundShift(x.size, unit + x.scale, x.negative, rounding);
-    const above = BigInt(unit - lowest) << BigInt(fractionBits);
-    const nearest = roundShift(x.size, unit + x.scale, x.negative, "nearest-even") + above;
-    const beyond = whole + above >= infinite || nearest >= infinite;
-    setInteger(view, at, size, sign | (beyond ? infinite : whole + above));
-    return beyond;
+    const bits = whole + (BigInt(unit - lowest) << BigInt(fractionBits)); // as if exponents had no end
+    setInteger(view, at, size, sign | (bits > infinite ? infinite : bits));
+    return bits >= infinite;
   }
   return false;
 }
