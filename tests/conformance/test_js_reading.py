@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zarr
 from hypothesis import Phase, given, seed, settings
 
 import lazyzarr as lz
@@ -117,6 +118,25 @@ def test_random_graphs_read_as_they_are_defined(tmp_path: Path) -> None:
     lacking = {name for name in meant if found[name].startswith('codec-unknown: "numcodecs.bz2"')}  # npm has none
     assert len(meant) - len(lacking) >= 50
     assert {name: found[name] for name in meant if found[name] != meant[name] and name not in lacking} == {}
+
+
+def test_what_a_shard_does_not_have_is_filled_after_the_whole_chain(tmp_path: Path) -> None:
+    """Both readers: no cell of value 7 is decoded, whatever the codec in front of the shards makes of zeros."""
+    array = zarr.create_array(tmp_path / "s.zarr", shape=(8,), chunks=(2,), shards=(4,), dtype="int16", fill_value=12)
+    array[:2] = [2, 4]
+    stored = json.loads((tmp_path / "s.zarr" / "zarr.json").read_text("utf-8"))["codecs"]
+    document = json.loads((ROOT / "bad" / "schema-shape.json").read_text("utf-8"))["document"]
+    inner = document["attributes"]["lazyzarr"]
+    codecs = [{"name": "scale_offset", "configuration": {"scale": 2, "offset": 1}}, *stored]
+    layout = {"data_type": "int16", "fill_value": 7, "chunk_shape": [4], "codecs": codecs}
+    arrays = [{"layout": 0, "shape": [8], "location": "../s.zarr"}]
+    inner["graph"] = {"nodes": [{"op": "source", "array": 0}], "layouts": [layout], "arrays": arrays}
+    inner["schema"] = {"shape": [8], "data_type": "int16", "fill_value": 7}
+    (tmp_path / "v.zarr").mkdir()
+    (tmp_path / "v.zarr" / "zarr.json").write_text(json.dumps(document))
+    wanted = [2, 3, 7, 7, 7, 7, 7, 7]
+    assert lz.open(tmp_path / "v.zarr").read().tolist() == wanted
+    assert _read(tmp_path / "v.zarr")["data"] == wanted
 
 
 def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:

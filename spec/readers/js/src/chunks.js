@@ -50,6 +50,7 @@ export class Chunks {
       this.context.allow(stored.url);
     }
     const { bytes, layout } = await (stored.refs === null ? this.keyed(stored, position) : this.referenced(stored, number));
+    if (instead !== null && layout !== stored.layout) refuse("graph-type", "one chain cannot stand for the several of an array's chunks");
     return bytes === null ? null : (instead ?? layout).chain.decode(bytes);
   }
 

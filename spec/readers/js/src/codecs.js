@@ -8,8 +8,16 @@ import { VALUE_WISE, valueCodec } from "./valuewise.js";
 
 /** @typedef {import("./types.js").DataType} DataType */
 /** @typedef {import("./types.js").Cells} Cells */
-/** @typedef {{decode: (bytes: Uint8Array) => Promise<Cells>, fixedSize: number | null}} Chain `fixedSize`: stored bytes, if nothing compresses */
+/** @typedef {{cells: Cells, absent: Uint8Array | null}} Marked cells, with marks of those that a shard does not have */
+/**
+ * @typedef {object} Chain
+ * @property {(bytes: Uint8Array) => Promise<Cells>} decode
+ * @property {(bytes: Uint8Array) => Promise<Marked>} decodeMarked the same, with absent cells of any value
+ * @property {number | null} fixedSize stored bytes, if nothing compresses
+ */
 
+/** @type {DataType} */
+const MARK = { id: "uint8", kind: "uint", size: 1, part: 1 };
 const SERIALIZERS = ["bytes", "vlen-utf8", "sharding_indexed"];
 
 /** @param {number[]} shape */
@@ -18,7 +26,7 @@ export const cellCount = (shape) => shape.reduce((count, length) => count * leng
 /**
  * @param {object} asked
  * @param {DataType} asked.type of the decoded cells
- * @param {Cells} asked.fill one cell, for chunks that a shard does not have
+ * @param {Cells} asked.fill one cell, for what a shard does not have
  * @param {number[]} asked.shape of a chunk
  * @param {any[]} asked.codecs
  * @param {string | null} asked.where
@@ -33,30 +41,31 @@ export function makeChain({ type, fill, shape, codecs, where, limits }) {
   }
   /** @type {(what: string) => never} */
   const bad = (what) => refuse("codec-invalid", what, where);
-  /** @type {((cells: Cells) => Cells)[]} */
+  const decodedType = type;
+  /** @type {((marked: Marked) => Marked)[]} */
   const steps = [];
   let at = 0;
-  let turned = false;
   for (; at < codecs.length; at += 1) {
     const { name, configuration = {} } = codecs[at];
     if (VALUE_WISE.includes(name)) {
-      if (turned) bad("value-wise codecs stand in front of others");
       const codec = valueCodec(name, configuration, type, bad);
-      steps.push((cells) => codec.decode(/** @type {Uint8Array} */ (cells)));
+      steps.push(({ cells, absent }) => ({ cells: codec.decode(/** @type {Uint8Array} */ (cells)), absent }));
       type = codec.encoded;
     } else if (name === "transpose") {
-      turned = true;
       const order = checkOrder(configuration, shape.length, bad);
       const decodedShape = shape;
       const cellType = type;
-      steps.push((cells) => untranspose(cells, cellType, decodedShape, order));
+      steps.push(({ cells, absent }) => ({
+        cells: untranspose(cells, cellType, decodedShape, order),
+        absent: absent && /** @type {Uint8Array} */ (untranspose(absent, MARK, decodedShape, order)),
+      }));
       shape = order.map((axis) => decodedShape[axis]);
     } else break;
   }
   if (at === codecs.length) bad("the chain has no codec that makes bytes");
   const { name, configuration = {} } = codecs[at];
   if (!SERIALIZERS.includes(name)) bad(`${name} stands where cells have to become bytes`);
-  const serializer = makeSerializer(name, configuration, { type, fill, shape, where, limits }, bad);
+  const serializer = makeSerializer(name, configuration, { type, shape, where, limits }, bad);
   /** @type {{decode: import("./compressors.js").Decompress, bound: number}[]} */
   const unpackers = [];
   let bound = serializer.bound;
@@ -68,15 +77,24 @@ export function makeChain({ type, fill, shape, codecs, where, limits }) {
     fixedSize = fixedSize !== null && (extra > 0 || codec.name === "crc32c") ? fixedSize + extra : null;
     bound = extra > 0 ? bound + extra : Math.ceil(bound * 1.1) + 65_536; // what does not compress may grow a little
   }
-  return {
-    fixedSize,
-    async decode(bytes) {
-      for (const unpacker of unpackers.toReversed()) bytes = await unpacker.decode(bytes, unpacker.bound);
-      let cells = await serializer.decode(bytes);
-      for (const step of steps.toReversed()) cells = step(cells);
-      return cells;
-    },
+  /** @param {Uint8Array} bytes */
+  const decodeMarked = async (bytes) => {
+    for (const unpacker of unpackers.toReversed()) bytes = await unpacker.decode(bytes, unpacker.bound);
+    let marked = await serializer.decode(bytes);
+    for (const step of steps.toReversed()) marked = step(marked);
+    return marked;
   };
+  /** @param {Uint8Array} bytes */
+  const decode = async (bytes) => {
+    const { cells, absent } = await decodeMarked(bytes);
+    absent?.forEach((mark, k) => {
+      if (mark === 0) return;
+      if (cells instanceof Uint8Array) cells.set(/** @type {Uint8Array} */ (fill), k * decodedType.size);
+      else cells[k] = /** @type {string} */ (fill[0]);
+    });
+    return cells;
+  };
+  return { fixedSize, decodeMarked, decode };
 }
 
 /** @param {any} configuration @param {number} rank @param {(what: string) => never} bad @returns {number[]} */
@@ -142,7 +160,6 @@ export function copyBox(target, source, size, shape, to, from, seen = null) {
 /**
  * @typedef {object} Around
  * @property {DataType} type
- * @property {Cells} fill
  * @property {number[]} shape
  * @property {string | null} where
  * @property {import("./limits.js").Limits} limits
@@ -150,20 +167,21 @@ export function copyBox(target, source, size, shape, to, from, seen = null) {
 
 /**
  * @param {string} name @param {any} configuration @param {Around} around @param {(what: string) => never} bad
- * @returns {{decode: (bytes: Uint8Array) => Promise<Cells> | Cells, bound: number, fixedSize: number | null}}
+ * @returns {{decode: (bytes: Uint8Array) => Promise<Marked> | Marked, bound: number, fixedSize: number | null}}
  */
 function makeSerializer(name, configuration, around, bad) {
   const { type, shape, limits } = around;
   const size = cellCount(shape) * type.size;
   if (name === "vlen-utf8") {
     if (type.kind !== "string") bad("vlen-utf8 is of text");
-    return { decode: (bytes) => decodeText(bytes, cellCount(shape)), bound: limits.chunk_bytes, fixedSize: null };
+    return { decode: (bytes) => ({ cells: decodeText(bytes, cellCount(shape)), absent: null }), bound: limits.chunk_bytes, fixedSize: null };
   }
   if (name === "sharding_indexed") return makeSharding(configuration, around, bad);
   if (type.kind === "string") bad("text has another codec than bytes");
   const endian = configuration.endian ?? (type.part > 1 ? null : "little");
   if (endian !== "little" && endian !== "big") bad("endian is little or big");
-  return { decode: (bytes) => decodeBytes(bytes, size, endian === "big" ? type.part : 1), bound: size, fixedSize: size };
+  const swap = endian === "big" ? type.part : 1;
+  return { decode: (bytes) => ({ cells: decodeBytes(bytes, size, swap), absent: null }), bound: size, fixedSize: size };
 }
 
 /** @param {Uint8Array} bytes @param {number} size @param {number} swap bytes of what is stored the other way round */
@@ -203,7 +221,7 @@ function decodeText(bytes, count) {
 
 /** @param {any} configuration @param {Around} around @param {(what: string) => never} bad */
 function makeSharding(configuration, around, bad) {
-  const { type, fill, shape, where, limits } = around;
+  const { type, shape, where, limits } = around;
   const { chunk_shape: inner, codecs, index_codecs: indexCodecs, index_location: location = "end" } = configuration;
   if (!Array.isArray(inner) || inner.length !== shape.length) bad("the chunks of a shard have another rank");
   if (!inner.every((length) => typeof length === "bigint" && length >= 1n)) bad("the chunks of a shard have lengths of at least 1");
@@ -224,7 +242,7 @@ function makeSharding(configuration, around, bad) {
   });
   if (index.fixedSize === null) bad("the index of a shard cannot be compressed");
   const indexSize = /** @type {number} */ (index.fixedSize);
-  const chain = makeChain({ type, fill, shape: chunk, codecs, where, limits });
+  const chain = makeChain({ type, fill: emptyCells(type, 1), shape: chunk, codecs, where, limits });
   const count = cellCount(grid);
   const bound = Math.ceil(cellCount(shape) * Math.max(type.size, 64) * 1.1) + 1024 * (count + 64) + indexSize;
   /** @param {Uint8Array} bytes */
@@ -234,6 +252,8 @@ function makeSharding(configuration, around, bad) {
     const entries = /** @type {Uint8Array} */ (await index.decode(stored));
     const view = new DataView(entries.buffer);
     const result = emptyCells(type, cellCount(shape));
+    const marks = new Uint8Array(cellCount(shape));
+    const one = Uint8Array.of(1);
     const none = 2n ** 64n - 1n;
     for (let k = 0; k < count; k += 1) {
       const offset = view.getBigUint64(k * 16, true);
@@ -242,14 +262,15 @@ function makeSharding(configuration, around, bad) {
       const at = dot(position.map((p, axis) => p * chunk[axis]), cStrides(shape));
       const to = { at, strides: cStrides(shape) };
       if (offset === none && length === none) {
-        copyBox(result, fill, type.size, chunk, to, { at: 0, strides: chunk.map(() => 0) });
+        copyBox(marks, one, 1, chunk, to, { at: 0, strides: chunk.map(() => 0) });
         continue;
       }
       if (offset + length > BigInt(bytes.length)) refuse("chunk-length", "a chunk of a shard lies outside of it");
-      const cells = await chain.decode(bytes.subarray(Number(offset), Number(offset + length)));
+      const { cells, absent } = await chain.decodeMarked(bytes.subarray(Number(offset), Number(offset + length)));
       copyBox(result, cells, type.size, chunk, to, { at: 0, strides: cStrides(chunk) });
+      if (absent !== null) copyBox(marks, absent, 1, chunk, to, { at: 0, strides: cStrides(chunk) });
     }
-    return result;
+    return { cells: result, absent: marks };
   }
   return { decode, bound, fixedSize: null };
 }

@@ -4,7 +4,6 @@ import { readFileSync } from "node:fs";
 import { refuse } from "./errors.js";
 import { canonicalText, sha256 } from "./json.js";
 
-const CONVENTION = "6f1c2b0e-7a54-4d0f-9b1e-2f4f0c6a8d53";
 const SCHEMA = JSON.parse(readFileSync(new URL("../../../schema/lazyzarr-1.schema.json", import.meta.url), "utf-8"));
 const BASIC_NODES = ["source", "fill", "index", "transpose", "concat", "stack"];
 const FEATURES = ["tiles", "take", "broadcast", "overlay", "recode", "decode", "origins", "gaps", "manifest", "lazyzarr.unpack"];
@@ -34,11 +33,7 @@ export function documentOf(group) {
   }
   const attributes = group.attributes ?? Object.create(null);
   if (!isObject(attributes)) return refuse("document-member", "the attributes are no object", "$.attributes");
-  const listed = Array.isArray(attributes.zarr_conventions) ? attributes.zarr_conventions : [];
   if (!("lazyzarr" in attributes)) return refuse("document-missing", "the group has no attribute lazyzarr", "$.attributes");
-  if (!listed.some((entry) => isObject(entry) && entry.uuid === CONVENTION)) {
-    refuse("document-missing", "the group does not list the convention", "$.attributes");
-  }
   const document = attributes.lazyzarr;
   if (!isObject(document)) return refuse("document-member", "the document is no object", ROOT);
   if (!("version" in document)) refuse("document-member", "version is missing", ROOT);

@@ -5,7 +5,7 @@ import { cellCount, makeChain } from "./codecs.js";
 import { refuse } from "./errors.js";
 import { inferNode } from "./infer.js";
 import { canonicalText } from "./json.js";
-import { makeTable } from "./tables.js";
+import { makeColumn, makeTable } from "./tables.js";
 import { dataType, oneCell } from "./types.js";
 
 /** @typedef {import("./types.js").DataType} DataType */
@@ -156,8 +156,16 @@ export class Graph {
     });
   }
 
-  /** Tables that nothing names have to be right, too, as far as that can be said of them. */
+  /** Rows of tiles, and tables that nothing names: they have to be right, too, as far as that can be said of them. */
   checkRest() {
+    const { limits, get } = this.context;
+    const named = new Set([...this.known.keys()].map((key) => key.slice(key.indexOf(" ") + 1)));
+    for (const [name, table] of Object.entries(this.tables)) {
+      if (named.has(name)) continue;
+      for (const [column, wire] of Object.entries(table.columns)) {
+        makeColumn(wire, table.folder == null ? null : table.folder, { limits, get, where: `${this.where}.tables.${name}.${column}` });
+      }
+    }
     for (const node of this.nodes) if (node.op === "tiles") checkTileRows(this, node);
   }
 }

@@ -77,7 +77,7 @@ function slabOf(asked, length) {
 
 /** The URL of a directory or of a URL, without a slash at its end. @param {string} location */
 function urlOf(location) {
-  const url = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(location) ? location : pathToFileURL(resolvePath(location)).href;
+  const url = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(location) ? new URL(location).href : pathToFileURL(resolvePath(location)).href;
   return url.replace(/\/+$/, "");
 }
 

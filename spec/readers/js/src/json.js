@@ -88,7 +88,7 @@ class Parser {
       const next = this.text[this.at];
       if (next === '"') {
         this.at += 1;
-        return result;
+        return result.isWellFormed() ? result : this.bad("a string has half of a surrogate pair");
       }
       if (next !== "\\") return this.bad("a string has a control character, or no end");
       const escape = this.text[this.at + 1];

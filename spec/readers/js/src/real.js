@@ -78,7 +78,7 @@ export function writeFloat(type, view, at, x, rounding) {
     const lowest = 1 - BIAS[size] - fractionBits;
     const unit = x.size === 0n ? lowest : Math.max(lowest, bitLength(x.size) - x.scale - fractionBits - 1);
     const whole = roundShift(x.size, unit + x.scale, x.negative, rounding);
-    const bits = whole + (BigInt(unit - lowest) << BigInt(fractionBits));
+    const bits = whole + (BigInt(unit - lowest) << BigInt(fractionBits)); // as if exponents had no end
     setInteger(view, at, size, sign | (bits > infinite ? infinite : bits));
     return bits >= infinite;
   }

@@ -204,7 +204,7 @@ export function makeTable(wire, kind, { limits, base, get, resolve, where }) {
 }
 
 /** @param {any} wire @param {string | null} url @param {{limits: Limits, get: any, where: string}} around @returns {Column} */
-function makeColumn(wire, url, { limits, get, where }) {
+export function makeColumn(wire, url, { limits, get, where }) {
   const type = dataType(wire.data_type, where);
   const shape = wire.shape.map(Number);
   /** @type {(what: string) => never} */
@@ -212,7 +212,7 @@ function makeColumn(wire, url, { limits, get, where }) {
   if (url === null) {
     if (wire.data == null || wire.chunk_shape != null || wire.codecs != null) bad("a column of a table without folder has data");
     if (wire.data.length !== cellCount(shape)) bad("a column has more or fewer cells than its shape");
-    return new Column(type, shape, inlineCells(type, wire.data, bad), null);
+    return new Column(type, shape, inlineCells(type, wire.data, (what) => refuse("fill-invalid", what, where)), null);
   }
   if (wire.data != null) bad("a column of a table with a folder has no data");
   if (wire.chunk_shape == null || wire.codecs == null) bad("a column of a table with a folder has chunk_shape and codecs");

@@ -75,6 +75,10 @@ function castValue(configuration, decoded, bad) {
           result.set(mapped, k * decoded.size);
           continue;
         }
+        if (encoded.id === decoded.id) {
+          result.set(cells.subarray(k * encoded.size, (k + 1) * encoded.size), k * encoded.size);
+          continue;
+        }
         const x = readExact(encoded, from, k * encoded.size);
         if (decoded.kind === "float") {
           if (writeFloat(decoded, to, k * decoded.size, x, rounding) && beyond === null) {
