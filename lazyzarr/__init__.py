@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lazyzarr import formats
+    from lazyzarr import extensions, formats
     from lazyzarr.api import (
         Group,
         Limits,
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
         stack,
         store,
     )
+    from lazyzarr.clusters.batching import batches
+    from lazyzarr.clusters.copying import copy
+    from lazyzarr.datasets.opening import open_dataset
     from lazyzarr.definition.problems import DefinitionError
     from lazyzarr.definition.resolve import resolve
     from lazyzarr.errors import (
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
         ViewSchemaError,
         ViewSyntaxError,
     )
+    from lazyzarr.serving.running import serve
 
 __version__ = "0.1.0"
 
@@ -102,18 +106,23 @@ __all__ = [
     "ViewSyntaxError",
     "__version__",
     "append",
+    "batches",
     "block",
     "broadcast_to",
     "concat",
+    "copy",
+    "extensions",
     "formats",
     "full",
     "interleave",
     "open",
+    "open_dataset",
     "overlay",
     "pad",
     "refresh",
     "resolve",
     "save",
+    "serve",
     "stack",
     "store",
 ]
@@ -143,6 +152,10 @@ _HOMES = {
     ),
     "DefinitionError": "lazyzarr.definition.problems",
     "resolve": "lazyzarr.definition.resolve",
+    "batches": "lazyzarr.clusters.batching",
+    "copy": "lazyzarr.clusters.copying",
+    "open_dataset": "lazyzarr.datasets.opening",
+    "serve": "lazyzarr.serving.running",
 }
 """Modules of the names that are no errors."""
 
@@ -150,8 +163,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'lazyzarr' has no attribute {name!r}")
-    if name == "formats":
-        return importlib.import_module("lazyzarr.formats")
+    if name in ("extensions", "formats"):
+        return importlib.import_module(f"lazyzarr.{name}")
     value = getattr(importlib.import_module(_HOMES.get(name, "lazyzarr.errors")), name)
     globals()[name] = value
     return value

@@ -6,7 +6,7 @@ cannot list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -58,6 +58,18 @@ class Group(Mapping[str, "View | Group"]):
         return cls(
             {name: partial(_itself, cls.of(one) if isinstance(one, Mapping) else one) for name, one in members.items()}
         )
+
+    def without(self, names: Iterable[str]) -> Group:
+        """The same group without some of its members, which are not opened.
+
+        Examples
+        --------
+        >>> import lazyzarr as lz
+        >>> list(Group.of({"a": lz.full((2,), 1), "b": lz.full((2,), 1)}).without(["a"]))
+        ['b']
+        """
+        left = {name: opener for name, opener in self._openers.items() if name not in set(names)}
+        return Group(left, attrs=self.attrs, place=self._place)
 
     def __getitem__(self, name: str) -> View | Group:
         head, _, rest = name.strip("/").partition("/") if name not in self._openers else (name, "", "")

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 RECORD = "lazyzarr-chunks.json"
 """File that says which view and which choice the chunks of a directory are of."""
+UNFINISHED = ".part"
+"""End of the names of files that are being written."""
 _THREADS = 8
 Progress = Callable[[int, int], None]
 
@@ -227,7 +229,7 @@ class _Writing:
         with suppress(FileNotFoundError), open(file, encoding="utf-8") as there:
             known = there.read()
         if known is None and not os.listdir(path):
-            _write(file, text.encode())
+            write_whole(file, text.encode())
         elif known != text:
             raise SaveConflict(
                 f"boundary chunks into {path}; it has "
@@ -253,7 +255,7 @@ class _Writing:
         whole[inside] = cells
         data = chain.encode_exactly(whole)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        _write(path, data)
+        write_whole(path, data)
         return len(data)
 
     def _below(self, lowered: Lowered) -> Lowered:
@@ -295,9 +297,9 @@ def _same(left: np.ndarray, right: np.ndarray) -> bool:
     return left.tobytes() == right.tobytes()
 
 
-def _write(path: str, data: bytes) -> None:
-    """A whole file, or none."""
-    temporary = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}.part")
+def write_whole(path: str, data: bytes) -> None:
+    """Write a file, so that under its name there is all of it or nothing."""
+    temporary = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}{UNFINISHED}")
     try:
         with open(temporary, "xb") as file:
             file.write(data)

@@ -116,6 +116,8 @@ def _member(name: str, member: Any, manifest: Manifest, share: bool) -> Member:
         return _view(member, manifest=manifest, share=share)
     if isinstance(member, Mapping):
         return _group(member, getattr(member, "attrs", {}), manifest, share)
+    if isinstance(member, ArrayMember):
+        return member
     if isinstance(member, np.ndarray | np.generic | list | int | float | str):
         return ArrayMember(np.asarray(member))
     raise SaveUnsupported(

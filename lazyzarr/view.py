@@ -21,7 +21,7 @@ from lazyzarr.ir import data_type as types
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.nodes import Node
 from lazyzarr.operations import axes as axis_operations
-from lazyzarr.operations import recoding, selecting, transforming
+from lazyzarr.operations import doors, recoding, selecting, transforming
 from lazyzarr.operations.indexers import Orthogonal, Pointwise
 from lazyzarr.read import Reader
 
@@ -51,6 +51,7 @@ class View(Described, NDArrayOperatorsMixin):
     manifest = flattening.manifest
     resolve_shards = resolving.resolve_shards
     select = transforming.select
+    to_dask = doors.to_dask
 
     def __getitem__(self, key: Any) -> View:
         return selecting.selected(self, basic(key, self.shape))

@@ -30,10 +30,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         *(
             "appending",
+            "blocks",
             "casting",
             "combine",
             "described",
             "examining",
+            "extensions",
             "fitting",
             "flattening",
             "group",

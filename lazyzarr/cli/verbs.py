@@ -1,4 +1,5 @@
-"""The verbs of the command line: demo, info, explain, check, append, refresh, schema; `flat_verbs` has the others.
+"""The verbs of the command line: demo, info, explain, check, append, refresh, schema; `flat_verbs` and `copy_verb` have
+the others.
 
 Owns options and help. Refuses logic of its own: each verb opens something, calls one function and prints.
 """
@@ -16,10 +17,12 @@ from rich.progress import Progress
 
 from lazyzarr import api as lz
 from lazyzarr.checking import SAMPLE, Report, check
+from lazyzarr.cli.copy_verb import copy_
 from lazyzarr.cli.flat_verbs import export, flatten
 from lazyzarr.cli.options import Allow, Json, Url, Variable, views_below
 from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, out, say
 from lazyzarr.cli.resolve_verb import resolve
+from lazyzarr.cli.serve_verb import serve_
 from lazyzarr.definition.keys import schema_text as definition_schema
 from lazyzarr.display import page, spelling
 from lazyzarr.display.blocks import picture
@@ -46,6 +49,8 @@ app = typer.Typer(
 app.command("flatten", epilog="Example: lazyzarr flatten americas.zarr --materialize boundary --dry-run")(flatten)
 app.command("export", epilog="Example: lazyzarr export americas.zarr refs.json --to kerchunk")(export)
 app.command("resolve", epilog="Example: lazyzarr resolve archive.lz.yaml archive.zarr --dry-run")(resolve)
+app.command("serve", epilog="Example: lazyzarr serve americas.zarr --port 8000")(serve_)
+app.command("copy", epilog="Example: lazyzarr copy americas.zarr real.zarr --chunks 100,180,360 --codecs zstd")(copy_)
 
 
 @app.callback()

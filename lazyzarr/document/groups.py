@@ -96,8 +96,8 @@ def encode_group(group: GroupMember, *, base_url: str, limits: Limits | None = N
     below = {name: dict(nodes[name]) for name in sorted(nodes)}
     for document in below.values():
         if document["node_type"] == "group":
-            document["consolidated_metadata"] = _consolidated({})
-    root["consolidated_metadata"] = _consolidated(below)
+            document["consolidated_metadata"] = consolidated({})
+    root["consolidated_metadata"] = consolidated(below)
     files["zarr.json"] = to_text(root)
     return files
 
@@ -121,15 +121,31 @@ def encode_member(member: ViewMember, url: str, limits: Limits | None = None) ->
 def regrown(root: bytes, nodes: Mapping[str, Mapping[str, Json]]) -> bytes:
     """The ``zarr.json`` of a saved group in which the nodes below at some paths are those."""
     document = msgspec.json.decode(root)
-    below: Any = {**document.get("consolidated_metadata", _consolidated({}))["metadata"]}
+    below: Any = {**document.get("consolidated_metadata", consolidated({}))["metadata"]}
     for name, node in nodes.items():
-        below[name] = {**node, "consolidated_metadata": _consolidated({})} if node["node_type"] == "group" else node
-    document["consolidated_metadata"] = _consolidated({name: below[name] for name in sorted(below)})
+        below[name] = {**node, "consolidated_metadata": consolidated({})} if node["node_type"] == "group" else node
+    document["consolidated_metadata"] = consolidated({name: below[name] for name in sorted(below)})
     return to_text(document)
 
 
-def _consolidated(nodes: Mapping[str, Json]) -> dict[str, Json]:
+def consolidated(nodes: Mapping[str, Json]) -> dict[str, Json]:
+    """The metadata of all nodes below a group, as zarr-python writes them."""
     return {"kind": "inline", "must_understand": False, "metadata": nodes}
+
+
+def check_name(name: str) -> None:
+    """Return if a member of a group may have the name.
+
+    Raises
+    ------
+    SaveUnsupported
+        It may not.
+    """
+    if not _NAME.fullmatch(name) or name in _RESERVED:
+        raise SaveUnsupported(
+            f"save: {name!r} is the name of a member; names are single path segments, begin with neither '.' nor "
+            f"'__', and are none of {', '.join(_RESERVED)}; rename it"
+        )
 
 
 def _add_group(
@@ -147,11 +163,7 @@ def _add_group(
     if path:
         files[f"{path}/zarr.json"] = to_text(document)
     for name, member in group.members.items():
-        if not _NAME.fullmatch(name) or name in _RESERVED:
-            raise SaveUnsupported(
-                f"save: {name!r} is the name of a member; names are single path segments, begin with neither '.' nor "
-                f"'__', and are none of {', '.join(_RESERVED)}; rename it"
-            )
+        check_name(name)
         below = f"{path}/{name}" if path else name
         location = child(url, name)
         if isinstance(member, GroupMember):

@@ -106,6 +106,11 @@ def plain_chain(dtype: np.dtype[Any]) -> tuple[NamedConfig, ...]:
     return _chains(dtype)[0][:1]
 
 
+def compressed_chain(dtype: np.dtype[Any]) -> tuple[NamedConfig, ...]:
+    """The core codecs that turn cells of a type into bytes and compress them, whatever they are."""
+    return _chains(dtype)[0]
+
+
 def _chains(dtype: np.dtype[Any]) -> list[tuple[NamedConfig, ...]]:
     zstd = NamedConfig("zstd", {"level": _LEVEL, "checksum": False})
     if dtype.kind == "T":

@@ -41,7 +41,8 @@ _DOCUMENT = "zarr.json"
 _MARK = ".lazyzarr-"
 _TABLE = re.compile(r"t[0-9a-f]{24}")
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-_NO_LOCKS = (errno.EBADF, errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)
+NO_LOCKS = (errno.EBADF, errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)
+"""Errors by which a file system says that it has no locks."""
 _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST)
 
 
@@ -367,7 +368,7 @@ def _lock(descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
 
 

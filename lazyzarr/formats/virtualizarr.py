@@ -85,17 +85,18 @@ def _manifest_array(one: FlatArray) -> ManifestArray:
     urls: Any = flat.urls()
     inlined: dict[tuple[int, ...], bytes] = {}
     grid = flat.grid_shape
+    lengths = np.maximum(one.lengths, 0).astype(np.uint64)
     for row in np.flatnonzero(one.state == INLINE).tolist():
         at = np.unravel_index(row, grid) if grid else ()
-        inlined[tuple(int(k) for k in at)] = flat.inline(row)
-        urls[row] = _INLINED
+        data = inlined[tuple(int(k) for k in at)] = flat.inline(row)
+        urls[row], lengths[row] = _INLINED, len(data)
     for row in np.flatnonzero(one.state == 0).tolist():
         urls[row] = ""
     paths: Any = np.array(urls, np.dtypes.StringDType())
     manifest = ChunkManifest.from_arrays(
         paths=paths.reshape(grid),
         offsets=flat.offset.astype(np.uint64).reshape(grid),
-        lengths=np.maximum(one.lengths, 0).astype(np.uint64).reshape(grid),
+        lengths=lengths.reshape(grid),
         validate_paths=False,
         inlined=inlined or None,
     )

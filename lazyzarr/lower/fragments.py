@@ -90,6 +90,17 @@ def fragments(lowered: Lowered) -> Fragments:
     return _cut(placed, _chunk_shapes(lowered, placed))
 
 
+def cut_along(lowered: Lowered, axis: int) -> Fragments:
+    """Placements of sources cut at the chunk borders of one source axis alone: what lies along it, without the product.
+
+    The columns of the other axes are those of whole placements.
+    """
+    placed = _of_sources(lowered.placements)
+    cut = _Cut(placed, _chunk_shapes(lowered, placed))
+    cut.along(axis)
+    return cut.fragments()
+
+
 def blocks(lowered: Lowered, most: int = BLOCK) -> Iterator[Fragments]:
     """The same fragments, about so many at once, so that passes over 10^8 of them need memory for few.
 

@@ -199,8 +199,8 @@ class Execution:
                 # the object is cut off: only the chunks beyond the cut fail
                 return sum(self._request(part) for part in alone(request))
             if isinstance(error, SourceChanged) and request.stamp and plan.chunks.state[chunk] == OBJECT:
-                error = not_plain(chain.nbytes)
-            raise self._named(error, chunk, request.offset, request.length) from error
+                error = not_plain(chain.nbytes, error)
+            raise self._named(error, chunk, request.offset, request.length) from error.__cause__
         view = memoryview(data)
         for member, (start, size) in zip(request.chunks, request.parts, strict=True):
             part = view if size < 0 else view[start : start + size]
@@ -252,7 +252,7 @@ class Execution:
             for fragment in fragments:
                 self.placer.put(fragment, cells)
         except LazyZarrError as error:
-            raise self._named(error, chunk, offset, length) from error
+            raise self._named(error, chunk, offset, length) from error.__cause__
 
     def _put_trimmed(
         self, chain: Chain, data: memoryview, origin: tuple[int, ...], shape: tuple[int, ...], fragments: list[int]

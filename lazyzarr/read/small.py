@@ -339,8 +339,8 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
             origin, cells = None, chain.decode(memoryview(data))
     except LazyZarrError as error:
         if isinstance(error, SourceChanged) and array.refs is None:
-            error = not_plain(chain.nbytes)
-        raise named(error, array, window.chunk, url, offset, length) from error
+            error = not_plain(chain.nbytes, error)
+        raise named(error, array, window.chunk, url, offset, length) from error.__cause__
     counts.add(1)
     key: list[slice] = []
     order: list[int] = []

@@ -1,0 +1,1 @@
+"""Views on many cores and machines: as dask arrays, copied, and in batches."""

@@ -1,0 +1,1 @@
+"""Views in xarray: datasets of views, the accessor ``.lazyzarr`` and the backend ``engine="lazyzarr"``."""
