@@ -150,12 +150,12 @@ _HOMES = {
         ),
         "lazyzarr.api",
     ),
+    "DefinitionError": "lazyzarr.definition.problems",
+    "resolve": "lazyzarr.definition.resolve",
     "batches": "lazyzarr.clusters.batching",
     "copy": "lazyzarr.clusters.copying",
     "open_dataset": "lazyzarr.datasets.opening",
     "serve": "lazyzarr.serving.running",
-    "DefinitionError": "lazyzarr.definition.problems",
-    "resolve": "lazyzarr.definition.resolve",
 }
 """Modules of the names that are no errors."""
 

@@ -219,7 +219,8 @@ class _Resolving:
         dataset.make()
         self.problems.check()
         added: dict[str, Any] = {name: view for name, view in dataset.views.items() if dim in (view.dims or ())}
-        times = dataset.coordinates.get(dim)
+        times = self.as_saved(dataset.coordinates.get(dim), dim, saved)
+        self.problems.check()
         marks = {name: steps.signatures(plan, dataset.present_of(name)) for name, plan in new.items()}
         if told.get("views"):
             self.rewritten(told, whole, saved, added, times, stored, marks, dim, dry_run)
@@ -228,6 +229,22 @@ class _Resolving:
             append(self.out, {**both, steps.MEMORY: marks}, axis=dim, storage_options=self.options)
         rows = sum(plan.rows for plan in new.values())
         return self.resolution(dataset, written=not dry_run, appended=rows, whatever=dry_run)
+
+    def as_saved(self, coordinate: Coordinate | None, dim: str, saved: Group) -> Coordinate | None:
+        """The new part of a coordinate in the type of the part that is there, which has to hold every value."""
+        if coordinate is None or dim not in saved:
+            return None
+        old: Any = saved[dim]
+        if coordinate.values.dtype.kind not in "iuf" or old.dtype.kind not in "iuf":
+            return coordinate
+        with np.errstate(all="ignore"):
+            cast = coordinate.values.astype(old.dtype)
+        if not np.array_equal(cast, coordinate.values, equal_nan=True):
+            expected = f"values that {old.dtype} holds exactly, or overwrite"
+            self.problems.add(
+                ("dims", dim), "coordinate", expected, f"{coordinate.values.dtype} values that it does not"
+            )
+        return Coordinate(cast, coordinate.attrs)
 
     def rewritten(
         self,
