@@ -7,7 +7,8 @@ other. It claims what lazyzarr saved and nothing else, unless it is named. Refus
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -136,17 +137,42 @@ class LazyZarrBackend(BackendEntrypoint):
             data = variable._data
             if isinstance(data, DatasetView):
                 variable._data = indexing.LazilyIndexedArray(ViewBackendArray(data))  # pyright: ignore[reportAttributeAccessIssue]
-                variable.encoding["preferred_chunks"] = dict(zip(variable.dims, _preferred(data), strict=True))
+                variable.encoding["preferred_chunks"] = PreferredChunks(variable.dims, data)
         return dataset
 
 
-def _preferred(view: View) -> list[int | tuple[int, ...]]:
-    """Lengths of the blocks that cut no stored chunk: one number for each axis of equal ones."""
-    found: list[int | tuple[int, ...]] = []
-    for lengths in aligned_chunks(view, sensible=1):
-        equal = all(length == lengths[0] for length in lengths[:-1]) and lengths and lengths[-1] <= lengths[0]
-        found.append(lengths[0] if equal else lengths)
-    return found
+class PreferredChunks(Mapping[Hashable, "int | tuple[int, ...]"]):
+    """Lengths of the blocks that cut no stored chunk, by dimension: one number where they are equal.
+
+    They are found when they are asked for: only ``chunks=`` needs them, and of many sources they take longer than to open.
+    """
+
+    def __init__(self, dims: Sequence[Hashable], view: View) -> None:
+        self._dims = tuple(dims)
+        self._view = view
+
+    @cached_property
+    def _lengths(self) -> dict[Hashable, int | tuple[int, ...]]:
+        found: dict[Hashable, int | tuple[int, ...]] = {}
+        for name, lengths in zip(self._dims, aligned_chunks(self._view, sensible=1), strict=True):
+            equal = all(length == lengths[0] for length in lengths[:-1]) and lengths and lengths[-1] <= lengths[0]
+            found[name] = lengths[0] if equal else lengths
+        return found
+
+    def __getitem__(self, key: Hashable) -> int | tuple[int, ...]:
+        return self._lengths[key]
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self._dims)
+
+    def __len__(self) -> int:
+        return len(self._dims)
+
+    def __repr__(self) -> str:
+        return repr(self._lengths)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (self._lengths,)
 
 
 def _groups_of(group: Group) -> list[tuple[str, Group]]:

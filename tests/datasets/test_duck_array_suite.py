@@ -1,13 +1,18 @@
 """xarray's own suite for arrays that it wraps, run on views.
 
-Every operation of the suite works. Those without values give a view; the others give NumPy arrays. The names are counted, so a
-version of xarray that changes the suite shows.
+Two figures, which say different things:
+
+- With a view as the only result that is accepted, 27 of the 98 tests pass; `LAZY` has exactly their names. The figures of
+  peers, where the peer's own type is the only one accepted, compare with this one: 91 for NumPy, 13 for VirtualiZarr.
+- With NumPy arrays accepted too, 93 pass: all but those in `EXPECTED_TO_FAIL`. It says that operations which need values
+  work, by reading them, and compares with no figure of a peer.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -24,10 +29,11 @@ xr.set_options(warn_for_unclosed_files=False)  # the import of the suite turns i
 
 NAMESPACE = "lazyzarr_views_for_the_suite"
 LAZY = {
-    *("align", "broadcast", "concat", "merge", "full_like", "loc", "isel", "sel", "squeeze", "rolling_iter", "dropna"),
-    *("rolling_construct", "cumulative_iter", "cumulative_construct", "coarsen_construct", "shift", "roll", "pad"),
-    *("transpose", "stack", "unstack", "expand_dims", "reindex", "astype", "copy", "item"),
+    *("T", "align", "astype", "broadcast", "broadcast_like", "coarsen_construct", "concat", "cumulative_construct"),
+    *("cumulative_iter", "dropna", "fillna", "full_like", "isel", "loc", "merge", "pad", "roll", "rolling_construct"),
+    *("rolling_iter", "sel", "shift", "sortby", "squeeze", "stack", "transpose", "unstack", "where"),
 }
+"""Tests whose result stays a view, all of them."""
 EXPECTED_TO_FAIL = {"ffill", "bfill", "interpolate_na", "rolling_exp_reduce", "rank"}
 """With every array that the suite knows, by its own marks."""
 
@@ -70,8 +76,27 @@ def run(case: tuple[str, type, Callable[..., Any], dict[str, Any]]) -> None:
     function(instance, **arguments)
 
 
+def identity(case: tuple[str, type, Callable[..., Any], dict[str, Any]]) -> str:
+    """Name of a test with its arguments."""
+    return "-".join([case[0], *(getattr(value, "__name__", str(value)) for value in case[3].values())])
+
+
+def works_as_a_view(case: tuple[str, type, Callable[..., Any], dict[str, Any]]) -> bool:
+    """Whether the result is a view; every error but the suite's own check of the type is passed on."""
+    if case[0] in EXPECTED_TO_FAIL:
+        return False
+    try:
+        run(case)
+    except AssertionError as error:
+        raised = traceback.extract_tb(error.__traceback__)[-1]
+        if not (raised.filename == suite.__file__ and "isinstance(" in (raised.line or "")):
+            raise
+        return False
+    return True
+
+
 @pytest.mark.filterwarnings("ignore")  # of the suite itself
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join([case[0], *map(str, case[3].values())]))
+@pytest.mark.parametrize("case", CASES, ids=identity)
 def test_it_works(namespace: ModuleType, case: Any) -> None:
     if case[0] in EXPECTED_TO_FAIL:
         with pytest.raises(
@@ -83,17 +108,12 @@ def test_it_works(namespace: ModuleType, case: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_stays_a_view_is_counted(namespace: ModuleType) -> None:
+def test_exactly_these_stay_views(namespace: ModuleType) -> None:
     namespace.Array = lz.View  # type: ignore[attr-defined]
-    stayed = []
-    for case in CASES:
-        if case[0] in EXPECTED_TO_FAIL:
-            continue
-        try:
-            run(case)
-        except AssertionError:
-            continue
-        stayed.append(case[0])
-    print(f"{len(stayed)} of {len(CASES)} stay views: {sorted(stayed)}")
-    assert len(CASES) == 98
-    assert len(stayed) >= 27
+    stayed = [identity(case) for case in CASES if works_as_a_view(case)]
+    assert sorted(stayed) == sorted(LAZY)
+
+
+def test_what_is_counted_are_all_tests_of_the_suite() -> None:
+    failing = [case for case in CASES if case[0] in EXPECTED_TO_FAIL]
+    assert (len(CASES), len(failing), len(LAZY)) == (98, 5, 27)
