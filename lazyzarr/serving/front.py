@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import unquote
 
 from lazyzarr.serving.keys import ServedStore, tag_of
 
@@ -51,7 +50,7 @@ class Front:
             if scope["path"] == "/":
                 await self._for_people(scope, headers, send)
                 return
-            key = unquote(scope["path"].lstrip("/"))
+            key = scope["path"].lstrip("/")  # servers have decoded it; again, and it would be another key
             tag = await asyncio.to_thread(self._store.tag, key)
             if tag is not None and _matches(headers.get("if-none-match"), tag):
                 await _answer(send, 304, b"", [(b"etag", tag.encode())])

@@ -50,7 +50,7 @@ class ServedStore(ViewStore):
         self._most = most
         self._working = 0
         self._free = asyncio.Semaphore(most)
-        self._identities: dict[str, _Identity | None] = {}
+        self._identities: dict[str, _Identity] = {}
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
         """As of the store, with a status where that raises.
@@ -81,9 +81,9 @@ class ServedStore(ViewStore):
         path, _, name = key.rpartition("/")
         if name != DOCUMENT:
             path = f"/{key}".rpartition("/c/")[0][1:]
-        if path not in self._identities:
-            self._identities[path] = self._identity(path)
-        found = self._identities[path]
+        found = self._identities.get(path) or self._identity(path)
+        if found is not None:
+            self._identities[path] = found  # not for paths that are nothing: clients can make up any number of them
         if found is None or (name != DOCUMENT and not found.pinned):
             return None
         return tag_of(f"{found.digest} {key}".encode())

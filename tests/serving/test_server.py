@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 import lazyzarr as lz
 from lazyzarr.cli.verbs import app
-from lazyzarr.serving.keys import WAITING
+from lazyzarr.serving.keys import WAITING, ServedStore
 from lazyzarr.serving.running import Server
 
 CELLS = np.arange(24, dtype="int32").reshape(6, 4)
@@ -283,3 +283,19 @@ def test_the_verb(folder: Path) -> None:
     assert json.loads(done.stdout)["url"].startswith("http://127.0.0.1:")
     failed = CliRunner().invoke(app, ["serve", str(folder / "nothing.zarr")])
     assert failed.exit_code == 2
+
+
+def test_a_tag_belongs_to_the_key_that_is_answered() -> None:
+    views = {"a%41": lz.open(np.array([1, 1], "int8")), "aA": lz.open(np.array([2, 2], "int8"))}
+    with lz.serve(views) as server:
+        other = ask(server, "/aA/c/0")
+        status, headers, body = ask(server, "/a%2541/c/0", If_None_Match=other[1]["etag"])
+    assert (status, list(body), list(other[2])) == (200, [1, 1], [2, 2])
+    assert headers["etag"] != other[1]["etag"]
+
+
+def test_paths_that_are_nothing_are_not_remembered() -> None:
+    store = ServedStore(lz.Group.of({"a": lz.full((2,), 1, dtype="int8")}), most=1)
+    assert [store.tag(f"made-up-{k}/c/0") for k in range(5)] == [None] * 5
+    assert store.tag("a/c/0") is not None
+    assert list(store._identities) == ["a"]
