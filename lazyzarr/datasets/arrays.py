@@ -50,6 +50,31 @@ class DatasetView(View):
         return cls(view._node, view._inputs, own=own, graph=graph, reader=view.reader, dims=view.dims, attrs=view.attrs)
 
     @property
+    def dtype(self) -> np.dtype:
+        """That of NumPy; text is of objects, as xarray decodes it: beside them a missing value is one.
+
+        Examples
+        --------
+        >>> import lazyzarr as lz
+        >>> DatasetView.of(lz.open(np.array(["a"], np.dtypes.StringDType()))).dtype
+        dtype('O')
+        """
+        found = super().dtype
+        return np.dtype(object) if found.kind == "T" else found
+
+    def read(self, *, out: np.ndarray | None = None) -> np.ndarray:
+        """The values, as `View.read`.
+
+        Examples
+        --------
+        >>> import lazyzarr as lz
+        >>> DatasetView.of(lz.open(np.array(["a"], np.dtypes.StringDType()))).read()
+        array(['a'], dtype=object)
+        """
+        found = super().read(out=out)
+        return found.astype(object) if found.dtype.kind == "T" and out is None else found
+
+    @property
     def chunks(self) -> Any:
         """Hidden, since xarray would look for a cluster; the encoding of the variable has the chunks.
 

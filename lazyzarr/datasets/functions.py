@@ -75,7 +75,8 @@ def pointwise(view: View, entries: Sequence[Any]) -> np.ndarray:
     """
     plain = [np.asarray(entry) if isinstance(entry, list) else entry for entry in entries]
     if len(plain) == view.ndim and all(isinstance(entry, np.ndarray) and entry.dtype.kind in "iu" for entry in plain):
-        return view.vindex[tuple(plain)]
+        points = view.vindex[tuple(plain)]
+        return points.astype(object) if points.dtype.kind == "T" else points
     if any(
         entry is None or entry is Ellipsis or (isinstance(entry, np.ndarray) and entry.dtype.kind == "b")
         for entry in plain
@@ -99,7 +100,7 @@ def _concatenate(arrays: Sequence[Any], axis: int | None = 0, out: Any = None, *
     if axis is None or out is not None or kwargs:
         return NotImplemented
     parts = _alike(arrays)
-    return NotImplemented if parts is None else combine.concat(parts, axis)
+    return np.concatenate([np.asarray(one) for one in arrays], axis) if parts is None else combine.concat(parts, axis)
 
 
 @_lazy(np.stack)
@@ -107,7 +108,7 @@ def _stack(arrays: Sequence[Any], axis: int = 0, out: Any = None, **kwargs: Any)
     if out is not None or kwargs:
         return NotImplemented
     parts = _alike(arrays)
-    return NotImplemented if parts is None else combine.stack(parts, axis)
+    return np.stack([np.asarray(one) for one in arrays], axis) if parts is None else combine.stack(parts, axis)
 
 
 def _alike(arrays: Sequence[Any]) -> list[View] | None:
@@ -130,7 +131,7 @@ def _alike(arrays: Sequence[Any]) -> list[View] | None:
 def cast(view: View, target: np.dtype) -> Any:
     """NumPy's cast, later: values that the type cannot hold are rounded as NumPy rounds them.
 
-    Text as objects stays text, which xarray takes in either type. Casts of other things than numbers give values.
+    Casts of other things than numbers give values.
 
     Examples
     --------
@@ -138,7 +139,7 @@ def cast(view: View, target: np.dtype) -> Any:
     >>> cast(lz.open(np.array([1.7, -1.7])), np.dtype("int8")).read()
     array([ 1, -1], dtype=int8)
     """
-    if view.dtype == target or (view.dtype.kind, target.kind) == ("T", "O"):
+    if view.dtype == target:
         return view
     if {view.dtype.kind, target.kind} - set("iuf"):
         return view.read().astype(target)
@@ -306,4 +307,11 @@ def _pad(array: View, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> 
         return NotImplemented
     if value.ndim and np.array_equal(value, np.broadcast_to(value.flat[0], value.shape)):
         value = value.reshape(-1)[:1].reshape(())  # xarray says it once for each side of each axis
-    return NotImplemented if value.ndim else combine.pad(array, pad_width, value=value.astype(array.dtype)[()])
+    if value.ndim:
+        return NotImplemented
+    if array.dtype.kind == "O":
+        item = value.item()
+        if not isinstance(item, str):  # beside objects a missing value stays one
+            return np.pad(array.read(), pad_width, mode, constant_values=item)
+        return combine.pad(array, pad_width, value=item)
+    return combine.pad(array, pad_width, value=value.astype(array.dtype)[()])

@@ -7,15 +7,19 @@ write, paths that are no keys, and to pass on an error that is not one of ours.
 from __future__ import annotations
 
 import asyncio
+import html
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from lazyzarr.serving.keys import ServedStore, tag_of
+from lazyzarr.errors import LazyZarrError
+from lazyzarr.serving.keys import LOG, ServedStore, tag_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
+_HERE = "http://here.invalid"
+"""Stands for the URL of the server in the page, which is made once."""
 _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-cache"))
 POLICY = b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """What the page may load: nothing but itself."""
@@ -38,6 +42,7 @@ class Front:
         self._keys = keys
         self._store = store
         self._page = page
+        self._made = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -51,7 +56,10 @@ class Front:
                 await self._for_people(scope, headers, send)
                 return
             key = scope["path"].lstrip("/")  # servers have decoded it; again, and it would be another key
-            tag = await asyncio.to_thread(self._store.tag, key)
+            try:
+                tag = await asyncio.to_thread(self._store.tag, key)
+            except LazyZarrError:
+                tag = None  # what cannot be opened has no tag; the answer below says what is wrong
             if tag is not None and _matches(headers.get("if-none-match"), tag):
                 await _answer(send, 304, b"", [(b"etag", tag.encode())])
                 return
@@ -61,7 +69,15 @@ class Front:
 
     async def _for_people(self, scope: Scope, headers: dict[str, str], send: Send) -> None:
         host = headers.get("host", "localhost")
-        text = self._page(f"{scope.get('scheme', 'http')}://{host}{scope.get('root_path', '')}").encode()
+        try:
+            self._made = self._made or await asyncio.to_thread(self._page, _HERE)
+        except LazyZarrError as error:
+            LOG.warning("/: %s [%s] %s", type(error).__name__, error.reason, error)
+            body = f"a source of these views cannot be read: {error.reason}".encode()
+            await _answer(send, 502, body, [(b"content-type", b"text/plain")])
+            return
+        url = f"{scope.get('scheme', 'http')}://{host}{scope.get('root_path', '')}"
+        text = self._made.replace(_HERE, html.escape(url)).encode()
         tag = tag_of(text)
         if _matches(headers.get("if-none-match"), tag):
             await _answer(send, 304, b"", [(b"etag", tag.encode())])
@@ -109,7 +125,7 @@ class _Marked:
 
 def _matches(header: str | None, tag: str) -> bool:
     """Whether a list of tags has one; weak ones count for this question."""
-    return header is not None and any(one.strip().removeprefix("W/") in (tag, "*") for one in header.split(","))
+    return header is not None and any(one.strip().removeprefix("W/") == tag for one in header.split(","))
 
 
 async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:

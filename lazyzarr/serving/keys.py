@@ -80,6 +80,8 @@ class ServedStore(ViewStore):
         """
         path, _, name = key.rpartition("/")
         if name != DOCUMENT:
+            if self._chunk_of(key) is None:
+                return None
             path = f"/{key}".rpartition("/c/")[0][1:]
         found = self._identities.get(path) or self._identity(path)
         if found is not None:

@@ -152,3 +152,25 @@ def test_what_is_no_view_is_refused() -> None:
         lz.open_dataset({"a": 3})
     with pytest.raises(lz.ViewSchemaError, match="open of a int"):
         lz.open_dataset(7)
+
+
+def test_missing_text_is_missing() -> None:
+    cells = np.array([["a", "bb", "c"], ["", "é", "nan"]], np.dtypes.StringDType())
+    ours = lz.open_dataset(lz.open(cells).rename_dims(["y", "x"]), name="a").a
+    theirs = xr.DataArray(cells.astype(object), dims=["y", "x"], name="a")
+    assert isinstance(ours.isel(x=[2, 0]).data, lz.View)
+    for program in (
+        lambda d: d.shift(x=1),
+        lambda d: d.pad(x=1),
+        lambda d: d.rolling(x=2).construct("w"),
+        lambda d: d.coarsen(x=2, boundary="pad").construct(x=("p", "q")),
+        lambda d: d.where(xr.DataArray([True, False, True], dims="x")),
+        lambda d: d.assign_coords(x=[0, 1, 2]).reindex(x=[1, 5]),
+        lambda d: xr.concat([d, d.shift(x=1)], "y"),
+        lambda d: xr.concat([d, d], "y"),
+        lambda d: d.fillna("0"),
+    ):
+        found, expected = program(ours), program(theirs)
+        assert found.isnull().values.tolist() == expected.isnull().values.tolist()
+        assert found.fillna("?").values.tolist() == expected.fillna("?").values.tolist()
+        assert found.dtype == expected.dtype
