@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lazyzarr import formats
+    from lazyzarr import extensions, formats
     from lazyzarr.api import (
         Group,
         Limits,
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         ViewSchemaError,
         ViewSyntaxError,
     )
+    from lazyzarr.serving.running import serve
 
 __version__ = "0.1.0"
 
@@ -107,6 +108,7 @@ __all__ = [
     "broadcast_to",
     "concat",
     "copy",
+    "extensions",
     "formats",
     "full",
     "interleave",
@@ -116,6 +118,7 @@ __all__ = [
     "pad",
     "refresh",
     "save",
+    "serve",
     "stack",
     "store",
 ]
@@ -146,6 +149,7 @@ _HOMES = {
     "batches": "lazyzarr.clusters.batching",
     "copy": "lazyzarr.clusters.copying",
     "open_dataset": "lazyzarr.datasets.opening",
+    "serve": "lazyzarr.serving.running",
 }
 """Modules of the names that are no errors."""
 
@@ -153,8 +157,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'lazyzarr' has no attribute {name!r}")
-    if name == "formats":
-        return importlib.import_module("lazyzarr.formats")
+    if name in ("extensions", "formats"):
+        return importlib.import_module(f"lazyzarr.{name}")
     value = getattr(importlib.import_module(_HOMES.get(name, "lazyzarr.errors")), name)
     globals()[name] = value
     return value

@@ -232,5 +232,26 @@ def _ranges(array: StoredArray, session: Session) -> Examined:
     return _named(array, "unchanged", "")
 
 
+def may_change(graph: Graph) -> bool:
+    """Whether bytes that a graph references could become others unnoticed: no pin, or chunks that are objects of their own.
+
+    The pin of a Zarr array is of its metadata, and a chunk of it may be written again.
+
+    Examples
+    --------
+    >>> import lazyzarr as lz, numpy as np
+    >>> may_change(lz.open(np.arange(3)).ir)
+    False
+    """
+    for array in graph.arrays:
+        if array.values is not None:
+            continue
+        if array.refs is None or array.origins is not None:
+            return True
+        if array.stamp is None or any(place.stamp is None for place in array.places):
+            return True
+    return any(isinstance(node, Tiles) for node in graph.nodes)
+
+
 def _named(array: StoredArray, status: Status, detail: str) -> Examined:
     return Examined(Found(shown(array.location or ""), status, detail), array)

@@ -12,13 +12,15 @@ import numpy as np
 
 from lazyzarr.algebra.span import Span
 from lazyzarr.codecs.values import decode_values
-from lazyzarr.ir import fill
+from lazyzarr.ir import extensions, fill
+from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, StoredArray
 from lazyzarr.ir.nodes import (
     Broadcast,
     Concat,
     Decode,
+    Extension,
     Fill,
     Index,
     Node,
@@ -110,6 +112,8 @@ def _value(node: Node, schema: Schema, inputs: list[np.ndarray], graph: Graph, v
             )
         case Decode():
             return decode_values(inputs[0], node.codecs, node.data_type)
+        case Extension():
+            return extensions.valued(node.kind, schema, to_numpy(schema.data_type), inputs)
 
 
 def _cells(span: Span) -> slice:

@@ -26,6 +26,7 @@ REASONS: Mapping[str, str] = {
     "graph-shape": "shapes do not fit together",
     "graph-type": "data types do not fit together",
     "graph-node": "the node kind is not known",
+    "extension-failed": "a node kind of another package did not do what it promised",
     # types, fills, codecs, tables
     "type-unknown": "the data type is not known",
     "fill-invalid": "the fill value does not fit the data type",

@@ -115,7 +115,7 @@ class ViewStore(Store):
             node = self._node(path)
             if node is None:
                 return None
-            text = msgspec.json.encode(self._document(path, node, consolidated=not path))
+            text = msgspec.json.encode(self._document(path, node, consolidated=True))
             return cut(text, start, length)
         found = self._chunk_of(key)
         if found is None:
@@ -156,8 +156,9 @@ class ViewStore(Store):
         if isinstance(node, View):
             return self._array(path, node).metadata
         document: dict[str, Any] = {"zarr_format": 3, "node_type": "group", "attributes": node.attrs}
-        if consolidated:
-            below = {p: self._document(p, n, consolidated=False) for p, n in self._below(path) if p != path}
+        if consolidated:  # in every group that is asked for: a client may open any of them, and HTTP has no listing
+            start = len(path) + 1 if path else 0
+            below = {p[start:]: self._document(p, n, consolidated=False) for p, n in self._below(path) if p != path}
             document["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": below}
         return document
 

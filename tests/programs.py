@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -20,7 +21,11 @@ def program(*names: str) -> str:
         found = shutil.which(name)
         if found:
             return found
-    text = f"{' or '.join(names)} is not installed"
+    return missing(f"{' or '.join(names)} is not installed")
+
+
+def missing(text: str) -> NoReturn:
+    """Skip a test, or let it fail where everything has to be there."""
     if os.environ.get("LAZYZARR_EVERYTHING"):
         pytest.fail(text)
     pytest.skip(text)
@@ -34,6 +39,8 @@ def node(folder: Path) -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
         installed = modules / ".package-lock.json"
         if not installed.exists() or installed.stat().st_mtime < (folder / "package-lock.json").stat().st_mtime:
-            subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=folder, check=True, capture_output=True)
+            done = subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True)
+            if done.returncode:
+                missing(f"npm ci in {folder.name} failed: {done.stderr[-500:]}")
             installed.touch()
     return path

@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
             "combine",
             "described",
             "examining",
+            "extensions",
             "fitting",
             "flattening",
             "group",

@@ -21,6 +21,7 @@ from lazyzarr.cli.copy_verb import copy_
 from lazyzarr.cli.flat_verbs import export, flatten
 from lazyzarr.cli.options import Allow, Json, Url, Variable, views_below
 from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, out, say
+from lazyzarr.cli.serve_verb import serve_
 from lazyzarr.display import page, spelling
 from lazyzarr.display.blocks import picture
 from lazyzarr.display.diagram import diagram
@@ -45,6 +46,7 @@ app = typer.Typer(
 
 app.command("flatten", epilog="Example: lazyzarr flatten americas.zarr --materialize boundary --dry-run")(flatten)
 app.command("export", epilog="Example: lazyzarr export americas.zarr refs.json --to kerchunk")(export)
+app.command("serve", epilog="Example: lazyzarr serve americas.zarr --port 8000")(serve_)
 app.command("copy", epilog="Example: lazyzarr copy americas.zarr real.zarr --chunks 100,180,360 --codecs zstd")(copy_)
 
 

@@ -23,6 +23,8 @@ from lazyzarr.opening import Opening
 from lazyzarr.view import View
 
 _THREADS = 4
+"""That read ahead where answers take their time. Local files are read by one: a batch has threads of its own, and two
+batches at once are in each other's way."""
 
 
 def batches(
@@ -104,7 +106,8 @@ class Batches(Iterator[Any]):
         order = None if shuffle is None else shuffled(rows, shuffle)
         picks = _picks(rows, batch_size, order, range(start, start + self._length))
         # nothing below refers to this object, so that letting go of it ends the threads at once
-        self._batches = _read_ahead(partial(_read, cut, form), picks, prefetch)
+        threads = min(prefetch, _THREADS) if any(_is_remote(view) for view, _ in cut) else 1
+        self._batches = _read_ahead(partial(_read, cut, form), picks, prefetch, threads)
 
     def __len__(self) -> int:
         return self._length
@@ -137,6 +140,12 @@ def _read(
     return form(found)
 
 
+def _is_remote(view: View) -> bool:
+    """Whether the storage answers over a network, judged by the source of the first cell."""
+    found = view[(slice(1),) * view.ndim].sources()
+    return any(array.location and not view.reader.session.is_local(array.location) for array in found)
+
+
 def shuffled(rows: int, seed: int) -> np.ndarray:
     """Row numbers in a random order that is the same with every version of NumPy.
 
@@ -157,7 +166,9 @@ def _picks(rows: int, size: int, order: np.ndarray | None, numbers: range) -> It
         yield part if order is None else order[part]
 
 
-def _read_ahead(read: Callable[[Any, threading.Event], Any], picks: Iterator[Any], ahead: int) -> Generator[Any]:
+def _read_ahead(
+    read: Callable[[Any, threading.Event], Any], picks: Iterator[Any], ahead: int, threads: int
+) -> Generator[Any]:
     """What is read for each pick, in their order, with some of them under way before they are asked for."""
     cancel = threading.Event()
     if not ahead:
@@ -165,7 +176,7 @@ def _read_ahead(read: Callable[[Any, threading.Event], Any], picks: Iterator[Any
             yield read(pick, cancel)
         return
     waiting: deque[Future[Any]] = deque()
-    pool = ThreadPoolExecutor(min(ahead, _THREADS), thread_name_prefix="lazyzarr-batches")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="lazyzarr-batches")
     try:
         for pick in picks:
             waiting.append(pool.submit(read, pick, cancel))

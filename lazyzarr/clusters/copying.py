@@ -76,7 +76,7 @@ def copy(
     resume
         Go on where an earlier copy of the same view to this target was stopped. False: start anew.
     memory
-        Cells that are held at a time, as far as single chunks allow [bytes].
+        Cells that are held at a time, by all workers together, as far as single chunks allow [bytes].
     progress
         Called with cells done and in all [bytes]; True: a bar on standard error; None: a bar if that is a terminal.
 
@@ -119,9 +119,11 @@ def copy(
             ]
             _narrow(workers, plans, memory)
             bar = Bar() if progress is True or (progress is None and sys.stderr.isatty()) else None
-            _write(plans, workshop, workers, done, bar or progress or _silent)
-            if bar is not None:
-                bar.close()
+            try:
+                _write(plans, workshop, workers, done, bar or progress or _silent)
+            finally:
+                if bar is not None:
+                    bar.close()
             with failures_named(path):
                 workshop.publish(_documents(plans, groups))
         finally:
@@ -168,7 +170,9 @@ def _nbytes(plan: ArrayPlan, region: int) -> int:
 def _narrow(workers: Crew, plans: list[ArrayPlan], memory: int) -> None:
     """Fewer at a time where single chunks are large."""
     largest = max((plan.region_bytes for plan in plans), default=1)
-    workers.width = max(min(workers.width, memory // (3 * largest)), 1)
+    most = max(memory // (3 * largest), 1)
+    if most < workers.width:
+        workers.width = workers.handed = most
 
 
 def _tree(views: View | Mapping[str, Any]) -> tuple[dict[str, Mapping[str, Any]], list[tuple[str, View]]]:

@@ -26,6 +26,8 @@ class Crew:
     executor: Executor
     width: int
     """Tasks that they do at a time."""
+    handed: int
+    """Tasks that they have at a time; more than they do, where it takes time to hand one over."""
     share: Callable[[Any], Any]
     """Hands a value to all of them, as an argument of tasks."""
 
@@ -49,7 +51,7 @@ def crew(scheduler: Any = None) -> Generator[Crew]:
         # a task and not scattered data: sent once, passed on between workers, and made again where a worker dies
         share = partial(scheduler.submit, _itself, pure=False)
     try:
-        yield Crew(executor, width, share)
+        yield Crew(executor, width, width if scheduler is None else 2 * width, share)
     finally:  # `run` has cancelled what it no longer waits for
         executor.shutdown(wait=scheduler is None)
 
@@ -88,7 +90,7 @@ def run[T](found: Crew, function: Callable[..., Any], tasks: Iterable[tuple[T, t
         while True:
             for name, arguments in rest:
                 waiting[found.executor.submit(function, *arguments)] = name
-                if len(waiting) >= 2 * found.width:
+                if len(waiting) >= found.handed:
                     break
             if not waiting:
                 return

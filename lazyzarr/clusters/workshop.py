@@ -113,7 +113,7 @@ class Workshop:
                 "codecs; the two are never mixed; pass resume=False to start anew, or choose another name",
                 where=self.target,
             )
-        if known is None:
+        if known is None or not os.path.isdir(self.node):
             self._clear()
             os.makedirs(self.node, exist_ok=True)
             write_whole(os.path.join(self.path, _RECORD), msgspec.json.encode(record))
@@ -136,6 +136,9 @@ class Workshop:
                 if name.endswith(UNFINISHED):  # of a writer that was killed
                     os.unlink(os.path.join(folder, name))
             sync(folder)
+        # from here on the node is no part of a copy that could go on: it may be what was at the target before
+        os.unlink(os.path.join(self.path, _RECORD))
+        sync(self.path)
         if not os.path.lexists(self.target):
             os.rename(self.node, self.target)
         elif not exchange(self.node, self.target):

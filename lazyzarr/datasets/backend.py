@@ -19,7 +19,7 @@ from xarray.core import indexing
 from lazyzarr.api import open as open_views
 from lazyzarr.blocks import aligned_chunks
 from lazyzarr.datasets.arrays import DatasetView
-from lazyzarr.datasets.variables import dataset_of, members_of
+from lazyzarr.datasets.variables import dataset_of, members_of, packing_for
 from lazyzarr.document.wire import CONVENTION
 from lazyzarr.errors import SelectionError
 from lazyzarr.group import Group
@@ -64,7 +64,7 @@ class LazyZarrBackend(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         group: str | None = None,
         name: str | None = None,
-        packing: Any = "auto",
+        packing: Any = None,
         allow: Iterable[Any] = (),
         storage_options: Any = None,
         verify: bool = True,
@@ -79,10 +79,11 @@ class LazyZarrBackend(BackendEntrypoint):
         name
             Of the variable, where a single view is opened; by default ``data``.
         packing, allow, storage_options, verify
-            As `lazyzarr.open`.
+            As `lazyzarr.open`; the packing of files stays raw with ``mask_and_scale=False``, while a saved view is what it is.
         decoding
             What `xarray.open_dataset` passes on.
         """
+        packing = packing or packing_for(decoding)
         found = self._open(filename_or_obj, group, packing, allow, storage_options, verify)
         return self._dataset(found, drop_variables, name, packing, decoding)
 
@@ -92,13 +93,14 @@ class LazyZarrBackend(BackendEntrypoint):
         *,
         drop_variables: str | Iterable[str] | None = None,
         group: str | None = None,
-        packing: Any = "auto",
+        packing: Any = None,
         allow: Iterable[Any] = (),
         storage_options: Any = None,
         verify: bool = True,
         **decoding: Any,
     ) -> dict[str, xr.Dataset]:
         """A data set for each group, by path."""
+        packing = packing or packing_for(decoding)
         root = self._open(filename_or_obj, group, packing, allow, storage_options, verify)
         waiting: list[tuple[str, View | Group]] = [("/", root)]
         found: dict[str, xr.Dataset] = {}
@@ -129,8 +131,7 @@ class LazyZarrBackend(BackendEntrypoint):
         if isinstance(found, Group):
             found = found.without([dropped] if isinstance(dropped, str) else dropped or ())
         members, attrs = members_of(found, name)
-        masked = decoding.get("mask_and_scale", True) is not False
-        dataset = dataset_of(members, attrs, unpack=packing == "auto" and masked, **decoding)
+        dataset = dataset_of(members, attrs, unpack=packing == "auto", **decoding)
         for variable in dataset.variables.values():
             data = variable._data
             if isinstance(data, DatasetView):

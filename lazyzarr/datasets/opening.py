@@ -13,7 +13,7 @@ import xarray as xr
 
 from lazyzarr.api import open as open_views
 from lazyzarr.datasets import accessor
-from lazyzarr.datasets.variables import dataset_of, members_of
+from lazyzarr.datasets.variables import dataset_of, members_of, packing_for
 from lazyzarr.errors import SelectionError
 from lazyzarr.group import Group
 from lazyzarr.view import View
@@ -72,10 +72,10 @@ def open_dataset(
     >>> isinstance(ds.sst.isel(t=1)[::-1].data, lz.View), ds.sst.isel(t=1)[::-1].values
     (True, array([5, 4, 3]))
     """
-    decoding = {key: options.pop(key) for key in _DECODING if key in options}
+    decoding: dict[str, Any] = {key: options.pop(key) for key in _DECODING if key in options}
     if not decode_cf:
-        options.setdefault("packing", "raw")
         decoding = dict.fromkeys(("decode_times", "decode_coords", "concat_characters", "mask_and_scale"), False)
+    packing = options.setdefault("packing", packing_for(decoding))
     found = Group.of(place) if isinstance(place, dict) else open_views(place, **options)
     if group:
         if isinstance(found, View):
@@ -85,4 +85,4 @@ def open_dataset(
         dropped = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables)
         found = found.without(dropped)
     members, attrs = members_of(found, name)
-    return dataset_of(members, attrs, unpack=options.get("packing", "auto") == "auto", **decoding)
+    return dataset_of(members, attrs, unpack=packing == "auto", **decoding)

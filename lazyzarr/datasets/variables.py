@@ -14,7 +14,7 @@ from xarray.core import indexing
 
 from lazyzarr.datasets.arrays import DatasetView
 from lazyzarr.errors import LazyZarrError
-from lazyzarr.formats.packing import packing_of
+from lazyzarr.formats.packing import Packing, packing_of
 from lazyzarr.group import Group
 from lazyzarr.leaves import unpacked
 from lazyzarr.view import View
@@ -42,6 +42,17 @@ def members_of(found: View | Group, name: str | None) -> tuple[dict[str, View], 
         if isinstance(member, View):
             members[key] = member
     return members, dict(found.attrs)
+
+
+def packing_for(decoding: Mapping[str, Any]) -> Packing:
+    """Whether packing is decoded, by what xarray is asked to decode.
+
+    Examples
+    --------
+    >>> packing_for({}), packing_for({"mask_and_scale": False})
+    ('auto', 'raw')
+    """
+    return "raw" if decoding.get("mask_and_scale", True) is False else "auto"
 
 
 def dataset_of(

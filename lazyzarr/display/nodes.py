@@ -10,11 +10,13 @@ from collections.abc import Sequence
 
 from lazyzarr.display import spelling
 from lazyzarr.display.tables import columns
+from lazyzarr.ir import extensions
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.nodes import (
     Broadcast,
     Concat,
     Decode,
+    Extension,
     Fill,
     Index,
     Node,
@@ -75,6 +77,8 @@ def parameters(node: Node, graph: Graph) -> str:
             return spelling.layout(graph.layouts[node.layout])
         case Decode():
             return spelling.decoding(node.codecs)
+        case Extension():
+            return extensions.described(node.kind)
 
 
 def label(node: Node, graph: Graph) -> str:

@@ -15,8 +15,9 @@ import msgspec
 from lazyzarr.codecs import registry
 from lazyzarr.document.gaps import GAP
 from lazyzarr.errors import ViewSchemaError
+from lazyzarr.ir import extensions
 from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
-from lazyzarr.ir.nodes import NODE_KINDS, Decode, Node, of_kind
+from lazyzarr.ir.nodes import NODE_KINDS, Decode, Extension, Node, of_kind
 
 PLAIN = frozenset(("source", "fill", "index", "transpose", "concat", "stack"))
 """Node kinds that every reader has."""
@@ -43,7 +44,8 @@ def features_of(
     ('take',)
     """
     held = tuple(nodes)
-    found = {kind.__struct_config__.tag for kind in set(map(type, held))}
+    found = {kind.__struct_config__.tag for kind in set(map(type, held)) - {Extension}}
+    found.update(node.kind.name for _, node in of_kind(held, Extension))
     found.update(ORIGINS for array in arrays if array.origins is not None)
     for _, node in of_kind(held, Decode):
         found.update(_names(node.codecs))
@@ -75,6 +77,7 @@ def knows(feature: str) -> bool:
         feature in NODE_FEATURES
         or feature in (ORIGINS, MANIFEST, GAPS)
         or (feature.startswith(OWN_CODECS) and registry.is_known(feature))
+        or (extensions.is_name(feature) and extensions.find(feature) is not None)
     )
 
 

@@ -86,6 +86,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     url_characters: int = 2048
     nested_views: int = 8
     """Documents that are opened because a document names them, inside each other."""
+    extensions: int = 8
+    """Node kinds of other packages; 0 forbids them all, installed or not."""
     chunk_bytes: int = 2 << 30
     """One decoded chunk of a source [bytes]."""
     table_chunk_bytes: int = 32 << 20

@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 from lazyzarr.document.limits import Limits
 from lazyzarr.document.text import check_text, parse_error
 from lazyzarr.errors import UnsupportedFeature, ViewSchemaError
+from lazyzarr.ir.extensions import is_name
 from lazyzarr.ir.layout import Json, Layout, NamedConfig, Place, Stamp
 from lazyzarr.ir.nodes import Node
 
@@ -229,11 +230,13 @@ def parse_node(text: bytes, limits: Limits, *, knows: Callable[[str], bool]) -> 
             reason="document-version",
             where=f"{PREFIX}.version",
         )
+    # counted before any of them is looked for, so that a reader who forbids them runs no code of theirs
+    limits.check("extensions", len(set(filter(is_name, head.requires))), where=f"{PREFIX}.requires")
     missing = sorted({name for name in head.requires if not knows(name)})
     if missing:
         raise UnsupportedFeature(
             f"the document requires {', '.join(name[:64] for name in missing[:8])}; this reader does not have that; "
-            "update lazyzarr, or register the codec",
+            "update lazyzarr, register the codec, or install the package that has the node kind",
             where=f"{PREFIX}.requires",
         )
     document = _parse(_document_decoder, raw, PREFIX)

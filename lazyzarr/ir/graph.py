@@ -14,17 +14,15 @@ import msgspec
 
 from lazyzarr.ir.layout import Layout, StoredArray, text_of
 from lazyzarr.ir.nodes import (
-    Concat,
     Fill,
     Index,
     Node,
-    Overlay,
     Recode,
     Source,
-    Stack,
     Take,
     Tiles,
     inputs_of,
+    with_inputs,
 )
 from lazyzarr.ir.tables import Table
 
@@ -169,13 +167,11 @@ class GraphBuilder:
         """Position of a node of another graph, its inputs being those positions here."""
         if isinstance(node, Source | Tiles | Fill):
             return self.leaf(node, origin)
-        if isinstance(node, Concat | Stack | Overlay):
-            return self.node(msgspec.structs.replace(node, inputs=tuple(inputs)))
         if isinstance(node, Recode):
             return self.node(Recode(inputs[0], self.layout(origin.layouts[node.layout])))
         if isinstance(node, Take):
             self._adopt_tables((node.indices,), origin)
-        return self.node(msgspec.structs.replace(node, input=inputs[0]))
+        return self.node(with_inputs(node, tuple(inputs)))
 
     def graph_of(self, other: Graph) -> int:
         """Position of the view of another graph, all of it adopted."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from lazyzarr.algebra.span import Span
@@ -139,15 +140,38 @@ class Decode(_Node, frozen=True, tag="decode"):
     """What the fill value of the input decodes to."""
 
 
-Node = Source | Fill | Tiles | Index | Take | Transpose | Broadcast | Concat | Stack | Overlay | Recode | Decode
+class Extension(_Node, frozen=True, tag="extension"):
+    """A node of a kind that another package defines; see `lazyzarr.ir.extensions`."""
+
+    inputs: tuple[int, ...]
+    kind: NamedConfig
+    """Name of the kind, as ``requires`` has it, and its parameters."""
+
+
+Node = (
+    Source
+    | Fill
+    | Tiles
+    | Index
+    | Take
+    | Transpose
+    | Broadcast
+    | Concat
+    | Stack
+    | Overlay
+    | Recode
+    | Decode
+    | Extension
+)
 NODE_KINDS: tuple[type[_Node], ...] = (
     *(Source, Fill, Tiles, Index, Take, Transpose),
     *(Broadcast, Concat, Stack, Overlay, Recode, Decode),
 )
+"""The kinds that the specification defines."""
 
 
 # sets of classes, asked for by the exact class: every pass asks this of every node
-_JOINS = frozenset((Concat, Stack, Overlay))
+_JOINS = frozenset((Concat, Stack, Overlay, Extension))
 _LEAVES = frozenset((Source, Fill, Tiles))
 
 
@@ -159,6 +183,22 @@ def inputs_of(node: Node) -> tuple[int, ...]:
     if kind in _LEAVES:
         return ()
     return (node.input,)  # type: ignore[union-attr]
+
+
+def with_inputs(node: Node, inputs: tuple[int, ...]) -> Node:
+    """A node with other inputs, as many as it has.
+
+    Examples
+    --------
+    >>> with_inputs(Concat((0, 1), 0), (3, 4))
+    Concat(inputs=(3, 4), axis=0)
+    """
+    kind = type(node)
+    if kind in _LEAVES:
+        return node
+    if kind in _JOINS:
+        return msgspec.structs.replace(node, inputs=inputs)
+    return msgspec.structs.replace(node, input=inputs[0])
 
 
 def of_kind[T: _Node](nodes: Iterable[Node], kind: type[T]) -> Iterator[tuple[int, T]]:

@@ -7,6 +7,7 @@ anything; dimension names and attributes belong to the view, not to the graph.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -14,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 from lazyzarr.errors import LazyZarrError, ViewSchemaError
-from lazyzarr.ir import fill
+from lazyzarr.ir import extensions, fill
 from lazyzarr.ir.data_type import DataType, to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json
@@ -22,6 +23,7 @@ from lazyzarr.ir.nodes import (
     Broadcast,
     Concat,
     Decode,
+    Extension,
     Fill,
     Index,
     Node,
@@ -129,6 +131,20 @@ def infer_node(node: Node, inputs: list[Schema], graph: Graph) -> Schema:
         case Decode():
             fill.from_json(node.fill_value, node.data_type)
             return Schema(inputs[0].shape, node.data_type, node.fill_value)
+        case Extension():
+            return _extension(node, inputs)
+
+
+def _extension(node: Extension, inputs: list[Schema]) -> Schema:
+    """What the package that defines the kind says, looked at as closely as a document is."""
+    kind = extensions.parsed(node.kind)
+    with extensions.promised(kind, "schema"):
+        found = kind.schema(inputs)
+        shape = tuple(map(operator.index, found.shape))
+        if min(shape, default=0) < 0:
+            raise ValueError(f"the shape {shape} has a negative length")
+        fill.from_json(found.fill_value, found.data_type)
+    return Schema(shape, found.data_type, found.fill_value)
 
 
 def _index(node: Index, input: Schema) -> Schema:

@@ -20,11 +20,11 @@ import numpy as np
 from lazyzarr.algebra.boxes import any_overlap
 from lazyzarr.algebra.span import Span, is_canonical
 from lazyzarr.errors import LazyZarrError, UnsupportedFeature, ViewError, ViewSchemaError
-from lazyzarr.ir import fill
+from lazyzarr.ir import extensions, fill
 from lazyzarr.ir.data_type import from_json, to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, NamedConfig
-from lazyzarr.ir.nodes import Decode, Index, Node, Overlay, Recode, Source, Take, Tiles, inputs_of, of_kind
+from lazyzarr.ir.nodes import Decode, Extension, Index, Node, Overlay, Recode, Source, Take, Tiles, inputs_of, of_kind
 from lazyzarr.ir.origins import FILE
 from lazyzarr.ir.placing import combs_of, tile_combs
 from lazyzarr.ir.schema import Schema, infer
@@ -33,7 +33,7 @@ from lazyzarr.ir.validate_stored import TEXT_COLUMNS, Problem, array_problems, i
 _MOST_SHOWN = 20
 _NAMING = frozenset((Source, Recode, Tiles, Take))
 """Node kinds that name something beside nodes."""
-_UNSUPPORTED = ("codec-unknown",)
+_UNSUPPORTED = ("codec-unknown", "graph-node")
 CHUNK_KEYS = ("default", "v2")
 """Chunk key encodings that are known."""
 METADATA_KEYS = ("zarr.json", ".zarray")
@@ -65,7 +65,7 @@ def validate(graph: Graph, weigh: Callable[[tuple[Schema, ...]], None] | None = 
     (2,)
     """
     _raise([*_structure(graph), *_layouts(graph)])
-    _raise([*array_problems(graph), *table_problems(graph), *_nodes(graph)])
+    _raise([*array_problems(graph), *table_problems(graph), *_nodes(graph), *_extensions(graph)])
     schemas = infer(graph)
     if weigh is not None:
         weigh(schemas)
@@ -244,6 +244,16 @@ def _nodes(graph: Graph) -> Iterator[Problem]:
             if codec.name not in VALUE_CODECS:
                 text = f"codec {codec.name[:64]!r} is not value-wise; a decode has no other"
                 yield Problem("codec-invalid", f"{where}[{number}]", text)
+
+
+def _extensions(graph: Graph) -> Iterator[Problem]:
+    """Parameters of nodes of other packages are read as strictly as our own."""
+    for position, node in of_kind(graph.nodes, Extension):
+        where = f"nodes[{position}].kind"
+        try:
+            extensions.parsed(node.kind, where)
+        except ViewError as error:
+            yield Problem(error.reason, error.where or where, error.args[0])
 
 
 def _fit(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[Problem]:

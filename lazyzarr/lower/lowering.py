@@ -27,6 +27,7 @@ from lazyzarr.ir.nodes import (
     Broadcast,
     Concat,
     Decode,
+    Extension,
     Fill,
     Index,
     Node,
@@ -41,6 +42,7 @@ from lazyzarr.ir.nodes import (
 )
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.lower import placements as table
+from lazyzarr.lower.expanding import expanded
 from lazyzarr.lower.needs import Box, needs
 from lazyzarr.lower.placements import AFFINE, Placements
 from lazyzarr.lower.selecting import clipped, gathered, selected
@@ -80,6 +82,7 @@ def lower(graph: Graph) -> Lowered:
     >>> len(lower(Graph([Fill((2,), "int8", 0), Fill((2,), "int8", 1), Concat((0, 1), 0)])).placements)
     2
     """
+    graph = expanded(graph)
     schemas = infer(graph)
     lowering = _Lowering(graph, schemas)
     uses = [0] * len(graph.nodes)
@@ -148,6 +151,8 @@ class _Lowering:
                 return self._recode(node, inputs[0])
             case Decode():
                 return self._decode(node, inputs[0], self.schemas[node.input].data_type)
+            case Extension():
+                raise AssertionError("kinds of other packages are expanded before")
 
     def asked_for(self, position: int, placed: Placements) -> Placements:
         """Only the placements that meet the box that the users of a node ask for: what is joined stays small."""

@@ -17,6 +17,7 @@ from lazyzarr.ir.nodes import (
     Broadcast,
     Concat,
     Decode,
+    Extension,
     Fill,
     Index,
     Node,
@@ -114,8 +115,8 @@ def _asked_of(node: Node, number: int, box: Box, shape: tuple[int, ...], graph: 
             return tuple(wanted) if all(low < high for low, high in wanted) else None
         case Recode() | Decode():
             return box
-        case Concat() | Stack() | Source() | Fill() | Tiles():
-            raise AssertionError(f"{type(node).__name__} is handled by its caller or has no inputs")
+        case Concat() | Stack() | Source() | Fill() | Tiles() | Extension():
+            raise AssertionError(f"{type(node).__name__} is handled by its caller, expanded, or has no inputs")
 
 
 def _union(one: Box | None, other: Box | None) -> Box | None:

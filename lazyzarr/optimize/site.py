@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from lazyzarr.ir.graph import Graph, GraphBuilder
-from lazyzarr.ir.nodes import Concat, Node, Overlay, Stack, Take, inputs_of
+from lazyzarr.ir.nodes import Concat, Node, Overlay, Take, inputs_of, with_inputs
 from lazyzarr.ir.schema import Schema, infer, infer_node
 from lazyzarr.ir.tables import Table
 from lazyzarr.optimize.measure import LEAVES, Weight, weigh
@@ -140,7 +140,7 @@ class Site:
         inputs = inputs_of(node)
         latest = tuple(map(self.latest, inputs))
         if latest != inputs:
-            node, inputs = _with_inputs(node, latest), latest
+            node, inputs = with_inputs(node, latest), latest
         key = _key(node)
         found = self._found.get(key)
         if found is not None:
@@ -234,9 +234,3 @@ class Site:
             self._users[position] -= 1
             if not self._users[position]:
                 waiting.extend(self._inputs[position])
-
-
-def _with_inputs(node: Node, inputs: tuple[int, ...]) -> Node:
-    if isinstance(node, Concat | Stack | Overlay):
-        return msgspec.structs.replace(node, inputs=inputs)
-    return msgspec.structs.replace(node, input=inputs[0])

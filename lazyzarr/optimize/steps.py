@@ -13,6 +13,7 @@ from lazyzarr.ir.nodes import (
     Broadcast,
     Concat,
     Decode,
+    Extension,
     Fill,
     Index,
     Node,
@@ -91,6 +92,8 @@ def _said(node: Node) -> str:
             return f"layout={node.layout}"
         case Decode():
             return f"{[codec.name for codec in node.codecs]}"
+        case Extension():
+            return f"{node.kind.name} {node.kind.configuration}"
 
 
 def _key(key: Span | int) -> str:

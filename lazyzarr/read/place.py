@@ -235,10 +235,30 @@ class Placer:
         return order, shape
 
     def _put_gathered(self, fragment: int, chunk: np.ndarray, begin: Sequence[int]) -> None:
-        window = chunk
-        for axis in range(chunk.ndim):
-            window = window.take(self.chunk_cells(fragment, axis) - begin[axis], axis=axis)
-        self.out[np.ix_(*self._into_cells(fragment))] = self._as_view(fragment, window, chunk.ndim)
+        pools = self.found.pool[fragment].tolist()[: chunk.ndim]
+        gathered = [axis for axis, pool in enumerate(pools) if pool != AFFINE]
+        key = list(self._window(fragment, begin))
+        into: list[slice | np.ndarray] = list(self.box(fragment))
+        many = 0
+        for axis in gathered:
+            pool, count, to = pools[axis], self._count[fragment][axis], self._axis[fragment][axis]
+            first, step = self._into_first[fragment][to], self._into_step[fragment][to]
+            if count == 1:  # of random rows few chunks have two: a slice costs a third of an index array
+                cell = self._start[fragment][axis] + self._step[fragment][axis] * int(self.found.pool_from[pool])
+                key[axis] = slice(cell - begin[axis], cell - begin[axis] + 1)
+                cell = first + step * int(self.found.pool_into[pool])
+                into[to] = slice(cell, cell + 1)
+                continue
+            many += 1
+            key[axis] = slice(None)
+            into[to] = first + step * self.found.pool_into[pool : pool + count]
+        window = chunk[(*key, ...)]
+        for axis in gathered:
+            if self._count[fragment][axis] > 1:
+                window = window.take(self.chunk_cells(fragment, axis) - begin[axis], axis=axis)
+        cells = self._as_view(fragment, window, chunk.ndim)
+        # one index array among slices leaves the axes where they are; several would move them
+        self.out[tuple(into) if many < 2 else np.ix_(*self._into_cells(fragment))] = cells
 
     def chunk_cells(self, fragment: int, axis: int) -> np.ndarray:
         """Cells of the chunk that a fragment uses along one axis."""

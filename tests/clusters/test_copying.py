@@ -298,6 +298,27 @@ def test_the_old_target_is_there_until_the_new_one_is_complete(stored: lz.View, 
     assert opened(tmp_path / "c.zarr")[...].tolist() == [1, 1]
 
 
+def test_a_copy_that_is_killed_at_its_very_end(
+    stored: lz.View, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is left beside the target then nothing is taken for a part of the next copy."""
+    lz.copy(stored[::-1], tmp_path / "c.zarr", chunks=(3, 7))
+    for name in ("exchange", "shutil.rmtree"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"lazyzarr.clusters.workshop.{name}", killed)
+            with pytest.raises(KeyboardInterrupt):
+                lz.copy(stored, tmp_path / "c.zarr", chunks=(3, 7), overwrite=True)
+        expected = CELLS[::-1] if name == "exchange" else CELLS
+        np.testing.assert_array_equal(opened(tmp_path / "c.zarr")[...], expected)
+        lz.copy(stored, tmp_path / "c.zarr", chunks=(3, 7), overwrite=True)
+        np.testing.assert_array_equal(opened(tmp_path / "c.zarr")[...], CELLS)
+        assert sorted(os.listdir(tmp_path)) == ["a.zarr", "c.zarr"]
+
+
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_progress_is_told(stored: lz.View, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     lz.copy(stored, tmp_path / "c.zarr", chunks=(10, 30), memory=1, progress=lambda *now: told.append(now))
@@ -313,6 +334,22 @@ def test_a_bar_is_one_line() -> None:
     bar.close()
     assert screen.getvalue().count("\n") == 1
     assert "100%" in screen.getvalue()
+
+
+class Screen(io.StringIO):
+    """What a terminal shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_is_shown_on_a_terminal_only(stored: lz.View, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, (screen, progress, shown) in enumerate(
+        ((Screen(), None, True), (Screen(), False, False), (io.StringIO(), None, False), (io.StringIO(), True, True))
+    ):
+        monkeypatch.setattr(sys, "stderr", screen)
+        lz.copy(stored, tmp_path / f"{number}.zarr", progress=progress)
+        assert ("100%" in screen.getvalue()) == shown
 
 
 KILLED = """
@@ -385,6 +422,6 @@ def test_a_large_view_is_copied_in_the_memory_it_is_given(tmp_path: Path) -> Non
     stored[:1000] = 2.0
     arguments = [sys.executable, "-c", MEMORY, str(tmp_path / "a.zarr"), str(tmp_path / "c.zarr")]
     done = subprocess.run(arguments, check=True, timeout=120, capture_output=True, text=True)
-    assert float(done.stdout) < 2
+    assert float(done.stdout) < 1.5
     found = opened(tmp_path / "c.zarr")
     assert found[::100, 7].sum() == 2 * (10 * 2.0 + 50) + 3.0 * 200 + 2.0 * 200

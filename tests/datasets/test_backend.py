@@ -104,13 +104,18 @@ def test_undecoded(tmp_path: Path) -> None:
     write(tmp_path)
     theirs = xr.load_dataset(tmp_path / "2001.nc", decode_cf=False)
     for found in (
-        xr.open_dataset(tmp_path / "2001.nc", engine="lazyzarr", decode_cf=False, packing="raw"),
+        xr.open_dataset(tmp_path / "2001.nc", engine="lazyzarr", decode_cf=False),
         lz.open_dataset(tmp_path / "2001.nc", decode_cf=False),
     ):
         assert found.sst.dtype == "int16"
         np.testing.assert_array_equal(found.sst.values, theirs.sst.values)
         np.testing.assert_array_equal(found.time.values, theirs.time.values)
         assert found.sst.attrs["scale_factor"] == theirs.sst.attrs["scale_factor"]
+    raw = lz.open_dataset(tmp_path / "2001.nc", mask_and_scale=False)
+    assert raw.sst.dtype == "int16"
+    assert raw.time.dtype.kind == "M"
+    unpacked = xr.open_dataset(tmp_path / "2001.nc", engine="lazyzarr", mask_and_scale=False, packing="auto")
+    assert unpacked.sst.dtype == "float64"
 
 
 def test_a_variable_that_cannot_be_opened_can_be_left_out(tmp_path: Path) -> None:

@@ -46,7 +46,27 @@ OTHER = {
 LAYOUT = {**OTHER, "chunk_shape": [2, 3]}
 DOUBLING = [_fill(4), *(_concat(k, k) for k in range(62))]
 
+
+def _extension(name: str, kind: str, requires: Sequence[str], error: str, reason: str, where: str) -> Bad:
+    node = {"op": "extension", "inputs": [2], "kind": {"name": kind, "configuration": {"shape": [8, 6]}}}
+    return Bad(name, with_graph([SOURCE, SECOND, _concat(0, 1), node], requires=requires), error, reason, where)
+
+
+NOBODYS = "conformance.nobody-has-this"
+
 CASES = (
+    _extension(
+        *("extension-not-known", NOBODYS, [NOBODYS]),
+        *("UnsupportedFeature", "document-requires", f"{HERE}.requires"),
+    ),
+    _extension(
+        *("extension-not-listed", NOBODYS, []),
+        *("ViewSchemaError", "document-requires", f"{HERE}.requires"),
+    ),
+    _extension(
+        *("extension-of-another-name", "take", ["take"]),
+        *("UnsupportedFeature", "graph-node", f"{NODES}[3].kind.name"),
+    ),
     _graph("graph-empty", "graph-empty", []),
     _graph("graph-node-unknown", "graph-node", [SOURCE, {"op": "sort", "input": 0}], 1, member=".op"),
     _graph("graph-where", "graph-node", [SOURCE, SECOND, {"op": "where", "inputs": [0, 1]}], 2, member=".op"),

@@ -90,6 +90,8 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
         "good/decode-twice",
         "unreadable/cast-of-what-does-not-fit",
     ),
+    "G-073": ("bad/extension-not-listed", "bad/extension-of-another-name"),
+    "G-074": ("bad/extension-not-known", "bad/extension-of-another-name"),
     "D-001": ("good/concat-packing", "good/concat-codecs", "good/refs-variants", "good/recode-*"),
     "D-002": ("good/concat-fills", "good/unpack-missing"),
     "D-003": ("unreadable/chunk-of-more-cells", "bad/limit-chunk"),
