@@ -130,12 +130,30 @@ def _scalar(value: Any, dtype: np.dtype[Any]) -> int | float:
     return number
 
 
-def _to_float(array: Array, dtype: np.dtype[Any], rule: CastRule) -> Array:
+def converted(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Cells as another type of numbers, to the nearest even, every NaN quiet.
+
+    Examples
+    --------
+    >>> signalling = np.array([0x7C01], np.uint16).view(np.float16)
+    >>> hex(converted(signalling, np.dtype("f4")).view(np.uint32)[0])
+    '0x7fc02000'
+    """
     out = np.array(array, dtype)
-    if array.dtype.kind == "f" and array.dtype != dtype and 2 in (array.dtype.itemsize, dtype.itemsize):
+    if (
+        dtype.kind == "f"
+        and array.dtype.kind == "f"
+        and array.dtype != dtype
+        and 2 in (array.dtype.itemsize, dtype.itemsize)
+    ):
         # NumPy converts half precision in software and leaves NaN signalling, as no processor does
         bits = out.reshape(-1).view(f"u{dtype.itemsize}")
         bits[np.isnan(out).reshape(-1)] |= bits.dtype.type(1 << np.finfo(dtype).nmant - 1)
+    return out
+
+
+def _to_float(array: Array, dtype: np.dtype[Any], rule: CastRule) -> Array:
+    out = converted(array, dtype)
     if _is_exact(array.dtype, dtype):
         return out
     if rule.rounding != "nearest-even":

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lazyzarr.codecs.casting import cast_value
+from lazyzarr.codecs.casting import cast_value, converted
 from lazyzarr.codecs.scaling import scale_offset
 from lazyzarr.codecs.stages import Array, ArrayStage, Cells, Configuration, invalid
 from lazyzarr.errors import CastError, ViewSchemaError
@@ -97,7 +97,7 @@ def unpack_cells(
     >>> unpack_cells(packed, np.dtype("f4"), (np.float32(-1),), np.float32(0.5), np.float32(1))
     array([nan,  1.,  6.], dtype=float32)
     """
-    out = array.astype(result)
+    out = converted(array, result)
     if fills:
         blank = out == fills[0]
         for value in fills[1:]:

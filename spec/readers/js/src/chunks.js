@@ -17,6 +17,8 @@ export class Chunks {
     this.decoded = new Map();
     /** @type {Map<string, Promise<void>>} */
     this.metadata = new Map();
+    /** @type {Map<Layout, number>} a number for each layout that takes the place of another */
+    this.layouts = new Map();
   }
 
   /**
@@ -38,7 +40,6 @@ export class Chunks {
 
   /** @param {Layout} layout */
   layoutNumber(layout) {
-    this.layouts ??= new Map();
     if (!this.layouts.has(layout)) this.layouts.set(layout, this.layouts.size);
     return this.layouts.get(layout);
   }

@@ -47,6 +47,7 @@ export function documentOf(group) {
     }
   }
   check(document, SCHEMA.$defs.Document, ROOT);
+  checkExtensions(document);
   checkRequires(document);
   checkDigest(document);
   const { zarr_conventions: _, lazyzarr: __, ...rest } = attributes;
@@ -110,6 +111,20 @@ function check(value, schema, where) {
 /** @param {any} schema @returns {string} */
 function typeOf(schema) {
   return schema.$ref === undefined ? schema.type : typeOf(SCHEMA.$defs[schema.$ref.slice("#/$defs/".length)]);
+}
+
+/** This reader has no kinds of nodes beyond those of the text (G-073, G-074). @param {any} document */
+function checkExtensions(document) {
+  for (const [graph, where] of [[document.graph, "graph"], [document.manifest?.graph, "manifest.graph"]]) {
+    for (const [k, node] of (graph?.nodes ?? []).entries()) {
+      if (node.op !== "extension") continue;
+      const { name } = node.kind;
+      if (!/^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+$/.test(name) || name.length > 64 || name.startsWith("lazyzarr.")) {
+        refuse("graph-node", `${JSON.stringify(name)} is no name of a kind of nodes`, `${ROOT}.${where}.nodes[${k}].kind.name`);
+      }
+      refuse("document-requires", `${name} is a kind of nodes that this reader does not have`, `${ROOT}.requires`);
+    }
+  }
 }
 
 /** @param {any} document */

@@ -152,7 +152,7 @@ export class Graph {
           (node.op === "concat" && below.op === "concat" && node.axis === below.axis && uses[input] === 1);
         depths[k] = Math.max(depths[k], depths[input] + (same ? 0 : 1));
       }
-      if (depths[k] > limits.depth) refuse("limit-exceeded", "the graph is too deep", `${this.where}.nodes[${k}]`);
+      if (depths[k] > limits.graph_depth) refuse("limit-exceeded", "the graph is too deep", `${this.where}.nodes[${k}]`);
     });
   }
 

@@ -13,7 +13,7 @@ export class Real {
 }
 
 /**
- * @typedef {null | boolean | string | bigint | Real | Json[] | {[name: string]: Json}} Json
+ * @typedef {null | boolean | string | bigint | Real | any[] | {[name: string]: any}} Json
  */
 
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;

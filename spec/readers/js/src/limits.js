@@ -7,7 +7,7 @@ export const LIMITS = Object.freeze({
   integer_digits: 20,
   nodes: 50_000,
   edges: 250_000,
-  depth: 256,
+  graph_depth: 256,
   rank: 32,
   arrays: 30_000,
   columns: 5_000,
@@ -18,7 +18,7 @@ export const LIMITS = Object.freeze({
   chunk_bytes: 2 * 2 ** 30,
   inline_bytes: 2 ** 20,
   inline_total: 16 * 2 ** 20,
-  column_chunk_bytes: 32 * 2 ** 20,
+  table_chunk_bytes: 32 * 2 ** 20,
   nested_views: 8,
   box_pairs: 4_000_000,
 });

@@ -220,7 +220,7 @@ export function makeColumn(wire, url, { limits, get, where }) {
   if (chunkShape.length !== shape.length || chunkShape.some((/** @type {number} */ length, /** @type {number} */ axis) => (axis === 0 ? length < 1 : length !== shape[axis]))) {
     bad("chunks of a column are cut along the first axis only");
   }
-  if (cellCount(chunkShape) * Math.max(type.size, 1) > limits.column_chunk_bytes) refuse("limit-exceeded", "a chunk of a table is too large", where);
+  if (cellCount(chunkShape) * Math.max(type.size, 1) > limits.table_chunk_bytes) refuse("limit-exceeded", "a chunk of a table is too large", where);
   const fill = type.kind === "string" ? [""] : new Uint8Array(type.size);
   const chain = makeChain({ type, fill, shape: chunkShape, codecs: wire.codecs, where, limits });
   return new Column(type, shape, null, { url, chain, chunkShape, get });

@@ -249,8 +249,8 @@ function calculate(cells, type, operation, by) {
   for (let at = 0; at < cells.length; at += type.size) {
     if (typeof by === "number") {
       const x = getFloat(type, view, at);
-      if (Number.isNaN(x)) continue; // stays, with its payload: `convert` has made it quiet
-      setFloat(type, view, at, narrow(type, operation === "*" ? x * by : x + by));
+      if (Number.isNaN(x)) writeFloat(type, view, at, readExact(type, view, at), "nearest-even"); // stays, quiet
+      else setFloat(type, view, at, narrow(type, operation === "*" ? x * by : x + by));
     } else {
       const x = getInteger(view, at, type.size, type.kind === "int");
       setInteger(view, at, type.size, operation === "*" ? x * by : x + by);
