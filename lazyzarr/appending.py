@@ -80,7 +80,8 @@ def append(
     """
     place = Place(target, storage_options)
     if isinstance(more, Mapping):
-        _append_members(place, dict(_flat(more)), axis, storage_options)
+        members = dict(_flat(more))
+        append_members(place, members, dict.fromkeys(members, axis), storage_options)
     else:
         append_views(place, opened_views(more, storage_options), axis)
 
@@ -102,9 +103,13 @@ def _flat(more: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]
             yield f"{above}{name}", item
 
 
-def _append_members(
-    place: Place, more: Mapping[str, Any], axis: int | str, options: Mapping[str, Mapping[str, Any]] | None
+def append_members(
+    place: Place,
+    more: Mapping[str, Any],
+    axes: Mapping[str, int | str],
+    options: Mapping[str, Mapping[str, Any]] | None,
 ) -> None:
+    """Append to members of a group in one step, each along an axis of its own; names are paths below the group."""
     if not place.is_local:
         raise SaveUnsupported(
             "append to a group that is not a local directory; several objects cannot be changed in one step there; "
@@ -127,7 +132,7 @@ def _append_members(
             expected[f"{name}/zarr.json"] = generation_of(texts[name])
             try:
                 one = _view if is_view(texts[name]) else _array
-                done[name] = one(place, name, texts[name], item, axis)
+                done[name] = one(place, name, texts[name], item, axes[name])
             except CombineError as error:
                 problems += [f"{name}: {problem}" for problem in error.problems]
         if not problems:

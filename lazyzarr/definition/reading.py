@@ -136,6 +136,7 @@ class _Events:
         if event.tag is not None:
             self.refuse(event, path, "no tags", f"the tag {event.tag}")
         if kind == "ScalarEvent":
+            event.value = self._joined(event, path)
             return scalar(event.value) if event.style is None and event.tag is None else event.value
         if kind == "SequenceStartEvent":
             return list(self.items(path, depth + 1))
@@ -157,7 +158,7 @@ class _Events:
                 continue
             if event.anchor is not None or event.tag is not None:
                 self.refuse(event, path, "names as keys", f"the key {event.value!r} with an anchor or a tag")
-            key = event.value
+            key = self._joined(event, path)
             below = (*path, key)
             if key in found:
                 self.refuse(event, below, "each key once", f"the key {key!r} a second time")
@@ -166,6 +167,17 @@ class _Events:
             self.problems.marks[below] = _mark(event)
             found[key] = self.value(next(self.events), below, depth)
         return found
+
+    def _joined(self, event: Any, path: Path) -> str:
+        """A text in which the two halves that JSON writes some characters in are one."""
+        text: str = event.value
+        if not any("\ud800" <= letter <= "\udfff" for letter in text):
+            return text
+        try:
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            self.refuse(event, path, "characters", "half of a surrogate pair")
+            return ""
 
     def refuse(self, event: Any, path: Path, expected: str, found: str) -> None:
         self.problems.add_at(_mark(event), path or ("the definition",), "text", expected, found)

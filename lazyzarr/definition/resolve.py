@@ -16,7 +16,7 @@ import numpy as np
 
 from lazyzarr.access.policy import grant_for
 from lazyzarr.access.url import from_user, shown
-from lazyzarr.appending import append
+from lazyzarr.appending import append_members
 from lazyzarr.combine import concat
 from lazyzarr.definition import ome, steps
 from lazyzarr.definition.cluster_files import opened_on
@@ -226,7 +226,9 @@ class _Resolving:
             self.rewritten(told, whole, saved, added, times, stored, marks, dim, dry_run)
         elif not dry_run:
             both = added | ({dim: times.values} if times is not None else {})
-            append(self.out, {**both, steps.MEMORY: marks}, axis=dim, storage_options=self.options)
+            columns = {f"{steps.MEMORY}/{name}": column for name, column in marks.items()}
+            axes: dict[str, int | str] = {**dict.fromkeys(both, dim), **dict.fromkeys(columns, 0)}
+            append_members(self.place, both | columns, axes, self.options)
         rows = sum(plan.rows for plan in new.values())
         return self.resolution(dataset, written=not dry_run, appended=rows, whatever=dry_run)
 
@@ -277,7 +279,7 @@ class _Resolving:
         self.problems.check()
         if not dry_run:
             columns = {name: np.concatenate([stored[name], marks.get(name, stored[name][:0])]) for name in stored}
-            members = _members(views, coords, selected) | {steps.MEMORY: _columns(told, columns, whole.plans)}
+            members = _members(views, coords, selected) | {steps.MEMORY: _columns(told, columns)}
             self.put(members, saved.attrs, True)
 
     # -- report --------------------------------------------------------------------------------------
@@ -333,15 +335,14 @@ def _member(view: View) -> ViewMember:
 
 
 def _memory(told: Mapping[str, Any], dataset: Dataset) -> GroupMember:
-    columns = {name: steps.signatures(plan, dataset.present_of(name)) for name, plan in dataset.plans.items()}
-    return _columns(told, columns, dataset.plans)
+    return _columns(
+        told, {name: steps.signatures(plan, dataset.present_of(name)) for name, plan in dataset.plans.items()}
+    )
 
 
-def _columns(
-    told: Mapping[str, Any], columns: Mapping[str, np.ndarray], plans: Mapping[str, SourcePlan]
-) -> GroupMember:
+def _columns(told: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> GroupMember:
+    # dimensions of their own: a tree of xarray has one length of each for a group and those below it
     members: dict[str, Member] = {
-        name: ArrayMember(column, [plans[name].entries[0].dim if plans[name].entries else f"{name}_file"])
-        for name, column in columns.items()
+        name: ArrayMember(column, [f"{steps.MEMORY}_{name}"]) for name, column in columns.items()
     }
     return GroupMember(members, {steps.KEY: steps.canonical(told)})

@@ -107,3 +107,11 @@ def test_calendars_that_differ_are_refused(folder: Path) -> None:
         lz.resolve(folder / "sst.lz.yaml", folder / "sst.zarr")
     found = [(m.subject, m.property, m.expected, m.found) for m in raised.value.mistakes]
     assert ("sst_200401.nc (time)", "calendar", "standard", "noleap") in found
+
+
+def test_xarray_opens_it_as_a_tree(folder: Path) -> None:
+    lz.resolve(folder / "sst.lz.yaml", folder / "sst.zarr")
+    store = lz.store(lz.open(folder / "sst.zarr"))
+    with xarray.open_datatree(store, engine="zarr", consolidated=False) as tree:
+        assert tree["sst"].sel(time="2004-02-29").shape == (4, 3)
+        assert str(tree["time"].values[121])[:10] == "2004-03-01"

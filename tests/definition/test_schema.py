@@ -100,7 +100,11 @@ def test_json_is_read_as_yaml_is() -> None:
     for text in EXAMPLES:
         told = parsed(text)
         assert parsed(json.dumps(told)) == told
-        assert parsed(json.dumps(told, indent=1)) == told
+        assert parsed(json.dumps(told, indent="\t")) == told
+    assert parsed(json.dumps({"a": "\U0001f600\t/"})) == {"a": "\U0001f600\t/"}
+    problems = Problems("d")
+    read(b'{"a": "\\ud83d"}', problems)
+    assert [problem.found for problem in problems.found] == ["half of a surrogate pair"]
 
 
 def test_the_planted_mistakes_are_refused() -> None:
