@@ -7,7 +7,6 @@ Owns options and help. Refuses logic of its own: each verb opens something, call
 from __future__ import annotations
 
 import importlib
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,11 +15,11 @@ import typer
 from rich.progress import Progress
 
 from lazyzarr import api as lz
-from lazyzarr.checking import SAMPLE, Report, check
+from lazyzarr.checking import SAMPLE, Failure, Report, check
 from lazyzarr.cli.copy_verb import copy_
 from lazyzarr.cli.flat_verbs import export, flatten
 from lazyzarr.cli.options import Allow, Json, Url, Variable, views_below
-from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, out, say
+from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, example, out, say, say_json
 from lazyzarr.display import page, spelling
 from lazyzarr.display.blocks import picture
 from lazyzarr.display.diagram import diagram
@@ -37,15 +36,17 @@ from lazyzarr.view import View
 app = typer.Typer(
     cls=Verbs,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help=f"Views of arrays, stored as Zarr metadata.\n\n{EXIT_CODES}",
 )
 
-app.command("flatten", epilog="Example: lazyzarr flatten americas.zarr --materialize boundary --dry-run")(flatten)
-app.command("export", epilog="Example: lazyzarr export americas.zarr refs.json --to kerchunk")(export)
-app.command("copy", epilog="Example: lazyzarr copy americas.zarr real.zarr --chunks 100,180,360 --codecs zstd")(copy_)
+app.command(
+    "flatten",
+    epilog=example("lazyzarr flatten americas.zarr --materialize boundary --dry-run", "a view is no plain array"),
+)(flatten)
+app.command("export", epilog=example("lazyzarr export americas.zarr refs.json --to kerchunk"))(export)
+app.command("copy", epilog=example("lazyzarr copy americas.zarr real.zarr --chunks 100,180,360 --codecs zstd"))(copy_)
 
 
 @app.callback()
@@ -55,7 +56,7 @@ def _options(
     """Options of all verbs; the group reads them."""
 
 
-@app.command(epilog="Example: lazyzarr demo --out my-demo")
+@app.command(epilog=example("lazyzarr demo --out my-demo", "the view differs from what xarray decodes"))
 def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Directory for the files.")] = Path("lazyzarr-demo"),
     clean: Annotated[bool, typer.Option(help="Remove the files at the end.")] = False,
@@ -83,7 +84,7 @@ def demo(
         raise typer.Exit(FAILED)
 
 
-@app.command(epilog="Example: lazyzarr info americas.zarr --json")
+@app.command(epilog=example("lazyzarr info americas.zarr --json"))
 def info(
     url: Url,
     variable: Variable = None,
@@ -93,7 +94,7 @@ def info(
     """Say what is at a location: shape, type, class, sources."""
     found = lz.open(url, variable=variable, allow=allow or ())
     if as_json:
-        out().print_json(json.dumps(_facts(found)))
+        say_json(_facts(found))
     elif isinstance(found, View):
         say(repr(found))
         say(f"\nstored arrays: {len(found.sources()):,}   class: {found.flatness}")
@@ -105,7 +106,7 @@ def info(
         say(repr(found))
 
 
-@app.command(epilog="Example: lazyzarr explain americas.zarr --stage plan --html americas.html")
+@app.command(epilog=example("lazyzarr explain americas.zarr --stage plan --html americas.html"))
 def explain(
     url: Url,
     variable: Variable = None,
@@ -126,7 +127,9 @@ def explain(
         say(f"\npage: {html} ({html.stat().st_size:,} bytes)")
 
 
-@app.command("check", epilog="Example: lazyzarr check americas.zarr --sample 100")
+@app.command(
+    "check", epilog=example("lazyzarr check americas.zarr --sample 100", "a source or a chunk is not as the view says")
+)
 def check_(
     url: Url,
     variable: Variable = None,
@@ -136,38 +139,50 @@ def check_(
     deep: Annotated[
         bool, typer.Option(help="Compare every chunk reference and all Zarr metadata with the sources, too.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Verify that sources exist and are unchanged, and that a sample of chunks decodes."""
-    failed = 0
+    reports: dict[str, Report] = {}
     for name, member in views_below(lz.open(url, variable=variable, allow=allow or ()), ""):
         if isinstance(member, LazyZarrError):
-            say(f"{name}: cannot be opened [{member.reason}] {spelling.printable(str(member))}")
-            failed += 1
-            continue
-        report = _checked(member, None if every else sample, deep)
-        failed += len(report.failures)
-        _tell(name, report)
-    if failed:
+            reports[name] = Report(failures=[Failure(name, member.reason, f"cannot be opened: {member}")])
+        else:
+            reports[name] = _checked(member, None if every else sample, deep, quiet=as_json)
+        if not as_json:
+            _tell(name, reports[name])
+    failed = sum(len(report.failures) for report in reports.values())
+    if as_json:
+        views = [{"name": name, **msgspec.to_builtins(report)} for name, report in reports.items()]
+        say_json({"passed": not failed, "views": views})
+    elif failed:
         say(spelling.many(failed, "failure"))
+    if failed:
         raise typer.Exit(FAILED)
 
 
-@app.command(epilog="Example: lazyzarr append americas.zarr 2006.nc 2007.nc --variable sst --axis time")
+@app.command(epilog=example("lazyzarr append americas.zarr 2006.nc 2007.nc --variable sst --axis time"))
 def append(
     target: Annotated[str, typer.Argument(help="Path or URL of a saved view, or path of a saved group.")],
     sources: Annotated[list[str], typer.Argument(help="What to append, in order: anything that can be opened.")],
     variable: Variable = None,
     axis: Annotated[str, typer.Option(help="Number or name of the dimension to append along.")] = "0",
     allow: Allow = None,
+    as_json: Json = False,
 ) -> None:
     """Append to a saved view; or all arrays of one file or group to the members of a saved group with their names."""
     opened = [lz.open(source, variable=variable, allow=allow or ()) for source in sources]
     number = int(axis) if axis.lstrip("-").isdigit() else axis
     lz.append(target, opened[0] if len(opened) == 1 else opened, axis=number)
-    say(repr(lz.open(target, allow=allow or ())))
+    found = lz.open(target, allow=allow or ())
+    if as_json:
+        say_json(_facts(found))
+    else:
+        say(repr(found))
 
 
-@app.command(epilog="Example: lazyzarr refresh americas.zarr --accept grown")
+@app.command(
+    epilog=example("lazyzarr refresh americas.zarr --accept grown", "a source changed in a way that was not accepted")
+)
 def refresh(
     target: Annotated[str, typer.Argument(help="Path or URL of a saved view, or path of a saved group.")],
     accept: Annotated[
@@ -184,7 +199,7 @@ def refresh(
     except lz.RefreshRefused as error:
         report = error.report
     if as_json:
-        out().print_json(msgspec.json.encode(report).decode())
+        say_json(report)
     else:
         for line in str(report).splitlines():
             say(spelling.printable(line))
@@ -192,7 +207,7 @@ def refresh(
         raise typer.Exit(FAILED)
 
 
-@app.command(epilog="Example: lazyzarr schema > document.json")
+@app.command(epilog=example("lazyzarr schema > document.json"))
 def schema() -> None:
     """Print the JSON Schema of the document that a saved view keeps in its attributes."""
     typer.echo(schema_text().decode(), nl=False)
@@ -225,9 +240,9 @@ def _facts(found: View | lz.Group) -> dict[str, Any]:
     }
 
 
-def _checked(view: View, sample: int | None, deep: bool) -> Report:
+def _checked(view: View, sample: int | None, deep: bool, *, quiet: bool) -> Report:
     console = out()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("chunks", total=None)
         return check(
             view.ir,
