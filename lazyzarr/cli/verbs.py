@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 import typer
@@ -30,6 +30,7 @@ from lazyzarr.document.json_schema import schema_text
 from lazyzarr.errors import ExtraMissing, LazyZarrError, SelectionError
 from lazyzarr.lower.fragments import fragments
 from lazyzarr.lower.lowering import lower
+from lazyzarr.refreshing import Accepted
 from lazyzarr.stages import STAGES
 from lazyzarr.view import View
 
@@ -111,7 +112,9 @@ def explain(
     url: Url,
     variable: Variable = None,
     allow: Allow = None,
-    stage: Annotated[str, typer.Option(help=f"One of {', '.join(STAGES)}.")] = "optimized",
+    stage: Annotated[
+        str, typer.Option(help=f"One of {', '.join(STAGES)}.", autocompletion=lambda: list(STAGES))
+    ] = "optimized",
     trace: Annotated[bool, typer.Option(help="List every rule that fired.")] = False,
     html: Annotated[
         Path | None, typer.Option(help="Also write a page with pictures of the blocks and the graph.")
@@ -186,7 +189,11 @@ def append(
 def refresh(
     target: Annotated[str, typer.Argument(help="Path or URL of a saved view, or path of a saved group.")],
     accept: Annotated[
-        list[str] | None, typer.Option(help="A kind of change to take in: grown or metadata; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="A kind of change to take in: grown or metadata; may be repeated.",
+            autocompletion=lambda: list(get_args(Accepted)),
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only.")] = False,
     allow: Allow = None,
