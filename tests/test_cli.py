@@ -209,3 +209,23 @@ def test_a_fault_is_no_failed_check(tmp_path: Path) -> None:
     stored(tmp_path, "a", (6, 40), (3, 20))
     command = [sys.executable, "-m", "lazyzarr", "explain", str(tmp_path / "a"), "--html", str(tmp_path / "no" / "p")]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 2
+
+
+def test_every_fragment_of_a_page_says_what_it_is(saved: Path, tmp_path: Path) -> None:
+    assert run("explain", saved, "--html", tmp_path / "page.html").exit_code == 0
+    root = ElementTree.fromstring((tmp_path / "page.html").read_text().removeprefix("<!DOCTYPE html>\n"))
+    svg = "{http://www.w3.org/2000/svg}"
+    titles = [r.findtext(f"{svg}title") or "" for r in root.iter(f"{svg}rect") if r.get("class") == "fragment"]
+    assert len(titles) == 5
+    assert titles[1].splitlines()[:3] == [f"{tmp_path.name}/a chunk (0, 1)", "window [0:3, 0:20]", "fills [0:3, 20:40]"]
+    assert len(list(root.iter("script"))) == 1
+    assert not [e for e in root.iter() for key in e.attrib if key in ("src", "href") or key.startswith("on")]
+
+
+def test_names_in_a_page_are_escaped(tmp_path: Path) -> None:
+    stored(tmp_path, "<script>alert(1)<", (4, 8), (2, 4))
+    assert run("explain", tmp_path / "<script>alert(1)<", "--html", tmp_path / "page.html").exit_code == 0
+    text = (tmp_path / "page.html").read_text()
+    root = ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))
+    assert len(list(root.iter("script"))) == 1
+    assert "&lt;script&gt;alert(1)&lt;" in text

@@ -26,6 +26,7 @@ from lazyzarr.display.diagram import diagram
 from lazyzarr.display.flat import is_small
 from lazyzarr.display.page import Section
 from lazyzarr.display.tables import columns
+from lazyzarr.display.zoom import zoomable
 from lazyzarr.document.json_schema import schema_text
 from lazyzarr.errors import ExtraMissing, LazyZarrError, SelectionError
 from lazyzarr.lower.fragments import fragments
@@ -288,8 +289,8 @@ def _page(view: View, url: str) -> str:
     drawn: list[Section] = []
     if is_small(view.ir):
         lowered = lower(view.ir)
-        blocks = picture(lowered, fragments(lowered), view.dims)
-        drawn.append(Section("Where the cells come from", "", page.framed(blocks)))
+        blocks = picture(lowered, fragments(lowered), view.dims, hover=True)
+        drawn.append(Section("Where the cells come from", "", zoomable(blocks)))
     drawn.append(Section("The graph", "", f'<div class="wide">{diagram(view.ir)}</div>'))
     drawn.append(Section(f"How flat: {view.flatness}", "", page.items(view.why_not_flat())))
     return page.page(name.rpartition("/")[2] or name, name, figures, [*drawn, *sections])
