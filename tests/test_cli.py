@@ -124,7 +124,23 @@ def test_schema_is_a_json_schema(saved: Path) -> None:
     jsonschema.Draft202012Validator(schema).validate(document)
 
 
-@pytest.mark.parametrize("verb", ["demo", "info", "explain", "check", "flatten", "export", "schema"])
+VERBS = (
+    "demo",
+    "resolve",
+    "info",
+    "explain",
+    "check",
+    "flatten",
+    "export",
+    "copy",
+    "append",
+    "refresh",
+    "serve",
+    "schema",
+)
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_has_an_example(verb: str) -> None:
     result = run(verb, "--help")
     assert result.exit_code == 0
@@ -179,3 +195,53 @@ def test_append_a_whole_file_to_a_group(tmp_path: Path) -> None:
     lz.save({"sst": old["sst"], "time": old["time"].read()}, tmp_path / "view.zarr")
     assert run("append", tmp_path / "view.zarr", tmp_path / "new.zarr").exit_code == 0
     np.testing.assert_array_equal(lz.open(tmp_path / "view.zarr")["time"].read(), np.arange(6))
+
+
+def test_check_as_json(saved: Path) -> None:
+    found = json.loads(run("check", saved, "--all", "--json").output)
+    assert (found["passed"], found["views"][0]["decoded"], found["views"][0]["failures"]) == (True, 5, [])
+    (saved.parent / "a" / "c" / "0" / "0").write_bytes(b"no chunk")
+    result = run("check", saved, "--all", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.output)["views"][0]["failures"][0]["reason"] == "chunk-decode"
+
+
+def test_append_as_json(saved: Path, tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "c.zarr", data=np.ones((2, 40), "i2"), attributes={"units": "K"})
+    result = run("append", saved, tmp_path / "c.zarr", "--json")
+    assert json.loads(result.output)["shape"] == [14, 40]
+
+
+def test_names_reach_no_terminal_raw(tmp_path: Path) -> None:
+    stored(tmp_path, "a\x9b31m", (6, 40), (3, 20))
+    zarr.open_group(str(tmp_path), mode="a")
+    for verb in ("info", "check", "flatten"):
+        result = run(verb, tmp_path, "--json")
+        assert result.output.isascii()
+        assert "\\u009b" in result.output
+
+
+def test_a_fault_is_no_failed_check(tmp_path: Path) -> None:
+    stored(tmp_path, "a", (6, 40), (3, 20))
+    command = [sys.executable, "-m", "lazyzarr", "explain", str(tmp_path / "a"), "--html", str(tmp_path / "no" / "p")]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 2
+
+
+def test_every_fragment_of_a_page_says_what_it_is(saved: Path, tmp_path: Path) -> None:
+    assert run("explain", saved, "--html", tmp_path / "page.html").exit_code == 0
+    root = ElementTree.fromstring((tmp_path / "page.html").read_text().removeprefix("<!DOCTYPE html>\n"))
+    svg = "{http://www.w3.org/2000/svg}"
+    titles = [r.findtext(f"{svg}title") or "" for r in root.iter(f"{svg}rect") if r.get("class") == "fragment"]
+    assert len(titles) == 5
+    assert titles[1].splitlines()[:3] == [f"{tmp_path.name}/a chunk (0, 1)", "window [0:3, 0:20]", "fills [0:3, 20:40]"]
+    assert len(list(root.iter("script"))) == 1
+    assert not [e for e in root.iter() for key in e.attrib if key in ("src", "href") or key.startswith("on")]
+
+
+def test_names_in_a_page_are_escaped(tmp_path: Path) -> None:
+    stored(tmp_path, "<script>alert(1)<", (4, 8), (2, 4))
+    assert run("explain", tmp_path / "<script>alert(1)<", "--html", tmp_path / "page.html").exit_code == 0
+    text = (tmp_path / "page.html").read_text()
+    root = ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))
+    assert len(list(root.iter("script"))) == 1
+    assert "&lt;script&gt;alert(1)&lt;" in text

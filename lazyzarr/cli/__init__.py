@@ -1,12 +1,14 @@
 """The console script ``lazyzarr``: `main`.
 
-Owns what happens where the extra ``cli`` is not installed. The verbs are in `lazyzarr.cli.verbs`, which needs it.
+Owns what happens where the extra ``cli`` is not installed, and where a verb fails in a way nobody foresaw. The verbs are
+in `lazyzarr.cli.verbs`, which needs the extra.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 
 _EXTRA = ("typer", "rich")
 
@@ -23,4 +25,9 @@ def main() -> None:
             f'lazyzarr: the command line needs the package {package}; run pip install "lazyzarr[cli]"', file=sys.stderr
         )
         sys.exit(2)
-    verbs.app()
+    try:
+        verbs.app()
+    except Exception:
+        # Python would exit with 1, which says that a check failed
+        traceback.print_exc()
+        sys.exit(2)

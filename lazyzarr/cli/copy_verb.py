@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from lazyzarr import api as lz
 from lazyzarr.cli.options import Allow, Json, Url, Variable
-from lazyzarr.cli.output import out, say
+from lazyzarr.cli.output import out, say, say_json
 from lazyzarr.clusters.copying import MEMORY, copy
 from lazyzarr.display import spelling
 from lazyzarr.errors import ExtraMissing, SelectionError
@@ -76,9 +76,7 @@ def _tell(target: str, as_json: bool) -> None:
     """What is at the target now."""
     arrays = dict(_arrays(lz.open(target), ""))
     if as_json:
-        out().print_json(
-            json.dumps({"target": target, "arrays": {name: _facts(view) for name, view in arrays.items()}})
-        )
+        say_json({"target": target, "arrays": {name: _facts(view) for name, view in arrays.items()}})
         return
     for name, view in arrays.items():
         facts = _facts(view)

@@ -7,14 +7,12 @@ writers are those of `lazyzarr.formats`.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-import msgspec
 import typer
 from rich.progress import Progress
 
@@ -22,7 +20,7 @@ from lazyzarr import api as lz
 from lazyzarr import formats
 from lazyzarr.access.url import to_path
 from lazyzarr.cli.options import Allow, Json, Url, Variable, views_below
-from lazyzarr.cli.output import FAILED, out, say
+from lazyzarr.cli.output import FAILED, out, say, say_json
 from lazyzarr.display import spelling
 from lazyzarr.display.flat import flatness_of
 from lazyzarr.errors import LazyZarrError, NotFlat, SaveUnsupported, SelectionError
@@ -84,7 +82,7 @@ def flatten(
         if not as_json:
             _tell(name, facts)
     if as_json:
-        out().print_json(json.dumps(told[""] if isinstance(found, View) else told))
+        say_json(told[""] if isinstance(found, View) else told)
     if failed:
         raise typer.Exit(FAILED)
 
@@ -125,7 +123,7 @@ def export(
         views = _materialized(views, into, rectilinear=rectilinear or to is Format.ICECHUNK)
     report = _WRITERS[to](views, target, _Options(name, overwrite, relative, rectilinear, message))
     if as_json:
-        out().print_json(msgspec.json.encode(report).decode())
+        say_json(report)
         return
     for line in str(report).splitlines():
         say(spelling.printable(line, 400))

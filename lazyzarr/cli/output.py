@@ -1,12 +1,17 @@
-"""What the command line prints: blocks of errors, tables, exit codes.
+"""What the command line prints: texts, JSON, blocks of errors, exit codes, examples in the help.
 
-Owns the one readable block per error. Refuses markup in texts that come from data: names are printed as they are.
+Owns the one readable block per error, and that JSON is of ASCII letters only. Refuses markup in texts that come from
+data: names are printed as they are.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from typing import Any
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -23,9 +28,45 @@ EXIT_CODES = (
 )
 
 
+class _Output(Console):
+    """Standard output."""
+
+    def on_broken_pipe(self) -> None:
+        """End with exit code 2, not 1: nothing that was checked is wrong when nobody reads on."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(REFUSED)
+
+
 def out() -> Console:
     """Standard output, found anew so that redirection is seen."""
-    return Console(highlight=False, markup=False, soft_wrap=True)
+    return _Output(highlight=False, markup=False, soft_wrap=True)
+
+
+def example(command: str, failed: str = "") -> str:
+    """The end of the help of a verb.
+
+    Parameters
+    ----------
+    command
+        An example, which stays on one line so that it can be copied.
+    failed
+        When the exit code is 1; absent: never.
+
+    Examples
+    --------
+    >>> print(example("lazyzarr check v.zarr", "a chunk is damaged").partition("\\n")[2])
+    Example: lazyzarr check v.zarr
+    <BLANKLINE>
+    Exit codes: 0 done; 1 a chunk is damaged; 2 the command could not be carried out.
+    """
+    middle = f" 1 {failed};" if failed else ""
+    return f"\b\nExample: {command}\n\nExit codes: 0 done;{middle} 2 the command could not be carried out."
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON of ASCII letters, so that no name reaches a terminal but spelled out."""
+    out().print_json(json.dumps(msgspec.to_builtins(value)), ensure_ascii=True)
 
 
 def say(text: str = "") -> None:

@@ -6,7 +6,6 @@ Owns its options and what it prints. Refuses logic of its own: the server is tha
 from __future__ import annotations
 
 import importlib
-import json
 import time
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ import typer
 
 from lazyzarr import api as lz
 from lazyzarr.cli.options import Allow, Json, Url, Variable
-from lazyzarr.cli.output import out, say
+from lazyzarr.cli.output import say, say_json
 from lazyzarr.errors import ExtraMissing
 
 
@@ -36,7 +35,7 @@ def serve_(
     running = _module()
     with running.serve(found, host=host, port=port, origins=origin or ("*",), rectilinear=rectilinear) as server:
         if as_json:
-            out().print_json(json.dumps({"url": server.url}))
+            say_json({"url": server.url})
         else:
             say(f"{server.url}  (stop with Ctrl-C)")
         try:

@@ -7,20 +7,19 @@ Owns options and help. Refuses logic of its own: each verb opens something, call
 from __future__ import annotations
 
 import importlib
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 import typer
 from rich.progress import Progress
 
 from lazyzarr import api as lz
-from lazyzarr.checking import SAMPLE, Report, check
+from lazyzarr.checking import SAMPLE, Failure, Report, check
 from lazyzarr.cli.copy_verb import copy_
 from lazyzarr.cli.flat_verbs import export, flatten
 from lazyzarr.cli.options import Allow, Json, Url, Variable, views_below
-from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, out, say
+from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, example, out, say, say_json
 from lazyzarr.cli.resolve_verb import resolve
 from lazyzarr.cli.serve_verb import serve_
 from lazyzarr.definition.keys import schema_text as definition_schema
@@ -30,27 +29,31 @@ from lazyzarr.display.diagram import diagram
 from lazyzarr.display.flat import is_small
 from lazyzarr.display.page import Section
 from lazyzarr.display.tables import columns
+from lazyzarr.display.zoom import zoomable
 from lazyzarr.document.json_schema import schema_text
 from lazyzarr.errors import ExtraMissing, LazyZarrError, SelectionError
 from lazyzarr.lower.fragments import fragments
 from lazyzarr.lower.lowering import lower
+from lazyzarr.refreshing import Accepted
 from lazyzarr.stages import STAGES
 from lazyzarr.view import View
 
 app = typer.Typer(
     cls=Verbs,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help=f"Views of arrays, stored as Zarr metadata.\n\n{EXIT_CODES}",
 )
 
-app.command("flatten", epilog="Example: lazyzarr flatten americas.zarr --materialize boundary --dry-run")(flatten)
-app.command("export", epilog="Example: lazyzarr export americas.zarr refs.json --to kerchunk")(export)
-app.command("serve", epilog="Example: lazyzarr serve americas.zarr --port 8000")(serve_)
-app.command("copy", epilog="Example: lazyzarr copy americas.zarr real.zarr --chunks 100,180,360 --codecs zstd")(copy_)
-app.command("resolve", epilog="Example: lazyzarr resolve archive.lz.yaml archive.zarr --dry-run")(resolve)
+app.command(
+    "flatten",
+    epilog=example("lazyzarr flatten americas.zarr --materialize boundary --dry-run", "a view is no plain array"),
+)(flatten)
+app.command("export", epilog=example("lazyzarr export americas.zarr refs.json --to kerchunk"))(export)
+app.command("copy", epilog=example("lazyzarr copy americas.zarr real.zarr --chunks 100,180,360 --codecs zstd"))(copy_)
+app.command("serve", epilog=example("lazyzarr serve americas.zarr --port 8000"))(serve_)
+app.command("resolve", epilog=example("lazyzarr resolve archive.lz.yaml archive.zarr --dry-run"))(resolve)
 
 
 @app.callback()
@@ -60,7 +63,7 @@ def _options(
     """Options of all verbs; the group reads them."""
 
 
-@app.command(epilog="Example: lazyzarr demo --out my-demo")
+@app.command(epilog=example("lazyzarr demo --out my-demo", "the view differs from what xarray decodes"))
 def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Directory for the files.")] = Path("lazyzarr-demo"),
     clean: Annotated[bool, typer.Option(help="Remove the files at the end.")] = False,
@@ -88,7 +91,7 @@ def demo(
         raise typer.Exit(FAILED)
 
 
-@app.command(epilog="Example: lazyzarr info americas.zarr --json")
+@app.command(epilog=example("lazyzarr info americas.zarr --json"))
 def info(
     url: Url,
     variable: Variable = None,
@@ -98,7 +101,7 @@ def info(
     """Say what is at a location: shape, type, class, sources."""
     found = lz.open(url, variable=variable, allow=allow or ())
     if as_json:
-        out().print_json(json.dumps(_facts(found)))
+        say_json(_facts(found))
     elif isinstance(found, View):
         say(repr(found))
         say(f"\nstored arrays: {len(found.sources()):,}   class: {found.flatness}")
@@ -110,12 +113,14 @@ def info(
         say(repr(found))
 
 
-@app.command(epilog="Example: lazyzarr explain americas.zarr --stage plan --html americas.html")
+@app.command(epilog=example("lazyzarr explain americas.zarr --stage plan --html americas.html"))
 def explain(
     url: Url,
     variable: Variable = None,
     allow: Allow = None,
-    stage: Annotated[str, typer.Option(help=f"One of {', '.join(STAGES)}.")] = "optimized",
+    stage: Annotated[
+        str, typer.Option(help=f"One of {', '.join(STAGES)}.", autocompletion=lambda: list(STAGES))
+    ] = "optimized",
     trace: Annotated[bool, typer.Option(help="List every rule that fired.")] = False,
     html: Annotated[
         Path | None, typer.Option(help="Also write a page with pictures of the blocks and the graph.")
@@ -131,7 +136,9 @@ def explain(
         say(f"\npage: {html} ({html.stat().st_size:,} bytes)")
 
 
-@app.command("check", epilog="Example: lazyzarr check americas.zarr --sample 100")
+@app.command(
+    "check", epilog=example("lazyzarr check americas.zarr --sample 100", "a source or a chunk is not as the view says")
+)
 def check_(
     url: Url,
     variable: Variable = None,
@@ -141,42 +148,58 @@ def check_(
     deep: Annotated[
         bool, typer.Option(help="Compare every chunk reference and all Zarr metadata with the sources, too.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Verify that sources exist and are unchanged, and that a sample of chunks decodes."""
-    failed = 0
+    reports: dict[str, Report] = {}
     for name, member in views_below(lz.open(url, variable=variable, allow=allow or ()), ""):
         if isinstance(member, LazyZarrError):
-            say(f"{name}: cannot be opened [{member.reason}] {spelling.printable(str(member))}")
-            failed += 1
-            continue
-        report = _checked(member, None if every else sample, deep)
-        failed += len(report.failures)
-        _tell(name, report)
-    if failed:
+            reports[name] = Report(failures=[Failure(name, member.reason, f"cannot be opened: {member}")])
+        else:
+            reports[name] = _checked(member, None if every else sample, deep, quiet=as_json)
+        if not as_json:
+            _tell(name, reports[name])
+    failed = sum(len(report.failures) for report in reports.values())
+    if as_json:
+        views = [{"name": name, **msgspec.to_builtins(report)} for name, report in reports.items()]
+        say_json({"passed": not failed, "views": views})
+    elif failed:
         say(spelling.many(failed, "failure"))
+    if failed:
         raise typer.Exit(FAILED)
 
 
-@app.command(epilog="Example: lazyzarr append americas.zarr 2006.nc 2007.nc --variable sst --axis time")
+@app.command(epilog=example("lazyzarr append americas.zarr 2006.nc 2007.nc --variable sst --axis time"))
 def append(
     target: Annotated[str, typer.Argument(help="Path or URL of a saved view, or path of a saved group.")],
     sources: Annotated[list[str], typer.Argument(help="What to append, in order: anything that can be opened.")],
     variable: Variable = None,
     axis: Annotated[str, typer.Option(help="Number or name of the dimension to append along.")] = "0",
     allow: Allow = None,
+    as_json: Json = False,
 ) -> None:
     """Append to a saved view; or all arrays of one file or group to the members of a saved group with their names."""
     opened = [lz.open(source, variable=variable, allow=allow or ()) for source in sources]
     number = int(axis) if axis.lstrip("-").isdigit() else axis
     lz.append(target, opened[0] if len(opened) == 1 else opened, axis=number)
-    say(repr(lz.open(target, allow=allow or ())))
+    found = lz.open(target, allow=allow or ())
+    if as_json:
+        say_json(_facts(found))
+    else:
+        say(repr(found))
 
 
-@app.command(epilog="Example: lazyzarr refresh americas.zarr --accept grown")
+@app.command(
+    epilog=example("lazyzarr refresh americas.zarr --accept grown", "a source changed in a way that was not accepted")
+)
 def refresh(
     target: Annotated[str, typer.Argument(help="Path or URL of a saved view, or path of a saved group.")],
     accept: Annotated[
-        list[str] | None, typer.Option(help="A kind of change to take in: grown or metadata; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="A kind of change to take in: grown or metadata; may be repeated.",
+            autocompletion=lambda: list(get_args(Accepted)),
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only.")] = False,
     allow: Allow = None,
@@ -189,7 +212,7 @@ def refresh(
     except lz.RefreshRefused as error:
         report = error.report
     if as_json:
-        out().print_json(msgspec.json.encode(report).decode())
+        say_json(report)
     else:
         for line in str(report).splitlines():
             say(spelling.printable(line))
@@ -197,7 +220,7 @@ def refresh(
         raise typer.Exit(FAILED)
 
 
-@app.command(epilog="Example: lazyzarr schema > document.json")
+@app.command(epilog=example("lazyzarr schema > document.json"))
 def schema(
     definition: Annotated[bool, typer.Option("--definition", help="The one of definitions (*.lz.yaml).")] = False,
 ) -> None:
@@ -233,9 +256,9 @@ def _facts(found: View | lz.Group) -> dict[str, Any]:
     }
 
 
-def _checked(view: View, sample: int | None, deep: bool) -> Report:
+def _checked(view: View, sample: int | None, deep: bool, *, quiet: bool) -> Report:
     console = out()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("chunks", total=None)
         return check(
             view.ir,
@@ -274,8 +297,8 @@ def _page(view: View, url: str) -> str:
     drawn: list[Section] = []
     if is_small(view.ir):
         lowered = lower(view.ir)
-        blocks = picture(lowered, fragments(lowered), view.dims)
-        drawn.append(Section("Where the cells come from", "", page.framed(blocks)))
+        blocks = picture(lowered, fragments(lowered), view.dims, hover=True)
+        drawn.append(Section("Where the cells come from", "", zoomable(blocks)))
     drawn.append(Section("The graph", "", f'<div class="wide">{diagram(view.ir)}</div>'))
     drawn.append(Section(f"How flat: {view.flatness}", "", page.items(view.why_not_flat())))
     return page.page(name.rpartition("/")[2] or name, name, figures, [*drawn, *sections])

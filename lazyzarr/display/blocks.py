@@ -16,7 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from lazyzarr.display import spelling
-from lazyzarr.display.rows import box_text, layout_text, source_cells_text, source_text, stored_of
+from lazyzarr.display.rows import (
+    box_text,
+    chunk_text,
+    layout_text,
+    source_cells_text,
+    source_text,
+    stored_of,
+    window_text,
+)
 from lazyzarr.ir.layout import StoredArray
 from lazyzarr.lower.fragments import Fragments
 from lazyzarr.lower.lowering import Lowered
@@ -25,6 +33,7 @@ from lazyzarr.lower.placements import AFFINE, Placements
 MOST_BOXES = 500
 MOST_RUNS = 64
 """Runs of cells of one interleaved or gathered box that are drawn one by one."""
+MOST_FRAGMENTS = 1_000
 MOST_NAMED = 6
 """Boxes in one place of the picture that its tooltip names."""
 PALETTE = (
@@ -57,7 +66,12 @@ class _Box:
 
 
 def picture(
-    lowered: Lowered, found: Fragments | None, dims: Sequence[str | None] | None, *, first_colour: int = 0
+    lowered: Lowered,
+    found: Fragments | None,
+    dims: Sequence[str | None] | None,
+    *,
+    first_colour: int = 0,
+    hover: bool = False,
 ) -> Picture:
     """The blocks of a lowered view.
 
@@ -69,6 +83,8 @@ def picture(
         Names of the dimensions.
     first_colour
         Where in `PALETTE` the colours begin, so that two pictures can agree on them.
+    hover
+        Every fragment has a title: source, chunk, window, box.
     """
     placed = lowered.placements
     shape = lowered.schema.shape
@@ -87,6 +103,9 @@ def picture(
         if number >= 0:
             captions.append(_caption(box, frame, colours[number], source_text(lowered, number, named)))
     lines = _chunk_lines(found, axes, frame) if found is not None else []
+    if hover and found is not None and len(found):
+        lines, note = _fragments(lowered, found, axes, frame)
+        notes += note
     legend = [(colours[number], source_text(lowered, number, named)) for number in list(colours)[: len(PALETTE) + 2]]
     return Picture(
         frame.svg([*rectangles, *lines, *captions]), tuple(notes), tuple(legend), max(len(colours) - len(legend), 0)
@@ -125,7 +144,7 @@ def _boxes(placed: Placements, drawn: np.ndarray, axes: tuple[int | None, int | 
     return list(places.values()), combed
 
 
-def _runs(placed: Placements, row: int, axis: int | None) -> list[tuple[int, int]]:
+def _runs(placed: Placements | Fragments, row: int, axis: int | None) -> list[tuple[int, int]]:
     """Half-open runs of neighbouring view cells that a placement fills along an axis."""
     if axis is None:
         return [(0, 1)]
@@ -290,6 +309,36 @@ def _title(box: _Box, lowered: Lowered, named: dict[int, StoredArray]) -> str:
     if len(box.placements) > MOST_NAMED:
         texts.append(f"and {len(box.placements) - MOST_NAMED:,} more behind")
     return "\n\n".join(texts)
+
+
+def _fragments(
+    lowered: Lowered, found: Fragments, axes: tuple[int | None, int | None], frame: _Frame
+) -> tuple[list[str], list[str]]:
+    """A clear rectangle for each fragment with what it is as its title, and what was left out."""
+    shown = np.unique(np.linspace(0, len(found) - 1, min(len(found), MOST_FRAGMENTS)).astype(np.int64))
+    named = stored_of(lowered, found.source[shown])
+    places: dict[tuple[tuple[int, int], tuple[int, int]], list[int]] = {}
+    for row in shown.tolist():
+        # the whole reach of a comb: its teeth are drawn below
+        down, across = (_runs(found, row, axis) for axis in axes)
+        places.setdefault(((across[0][0], across[-1][1]), (down[0][0], down[-1][1])), []).append(row)
+    parts: list[str] = []
+    for (column, line), rows in places.items():
+        x, y, width, height = _corners(_Box(column, line, rows), frame)
+        texts = [
+            f"{source_text(lowered, int(found.source[row]), named)} chunk {chunk_text(lowered, found, row)}\n"
+            f"window {window_text(lowered, found, row)}\nfills {box_text(found, row)}\n"
+            f"{spelling.layout(lowered.layouts[int(found.layout[row])])}"
+            for row in rows[:MOST_NAMED]
+        ]
+        texts += [f"and {len(rows) - MOST_NAMED:,} more behind"] * (len(rows) > MOST_NAMED)
+        parts.append(
+            f'<rect class="fragment" x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}" '
+            'fill-opacity="0" stroke="#1b2530" stroke-opacity="0.35" stroke-dasharray="2 2" '
+            f'vector-effect="non-scaling-stroke"><title>{html.escape(chr(10).join(texts))}</title></rect>'
+        )
+    left = len(found) - len(shown)
+    return parts, [f"{left:,} of {spelling.many(len(found), 'fragment')} have no title of their own"] * (left > 0)
 
 
 def _chunk_lines(found: Fragments, axes: tuple[int | None, int | None], frame: _Frame) -> list[str]:
