@@ -1,7 +1,8 @@
 """P8 and the backend: packed files that drifted, through xarray, beside ``open_mfdataset`` and a plain Zarr read.
 
-1. Files of NetCDF-4, each packed with another scale: opened and joined, then all of the variable and the series of one place are
-   read, from a data set of views, from a saved one, and with ``xarray.open_mfdataset`` (dask).
+1. Files of NetCDF-4, int16 with gzip, each packed with another scale, in chunks of one day (90 x 180 cells) and in chunks of 32
+   days (64 x 64): opened and joined, then all of the variable and the series of one place are read, from a data set of views,
+   from a saved one, and with ``xarray.open_mfdataset`` (dask). What is read has to be equal, bit by bit.
 2. A saved data set of 10^4 Zarr arrays: opening, and ``isel(time=k).values`` beside zarr-python reading the same chunk of the one
    array that has it, both with everything opened before.
 
@@ -14,6 +15,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -25,27 +27,44 @@ import lazyzarr as lz
 JOIN = {"data_vars": "minimal", "coords": "minimal", "compat": "override", "combine_attrs": "override"}
 
 
-def write(folder: Path, files: int) -> list[Path]:
-    """Files of 30 days, 90 x 180 cells, int16 with gzip, in chunks of one day."""
+class Layout(NamedTuple):
+    """Of the files: days, rows and columns, and days in a chunk."""
+
+    files: int
+    shape: tuple[int, int, int]
+    days: int
+
+    def __str__(self) -> str:
+        return f"{self.files} files, chunks of {self.days} days"
+
+
+def layouts(*, quick: bool) -> list[Layout]:
+    """Many small chunks, and few larger ones."""
+    if quick:
+        return [Layout(20, (30, 90, 180), 1), Layout(16, (256, 64, 64), 32)]
+    return [Layout(60, (30, 90, 180), 1), Layout(64, (256, 64, 64), 32)]
+
+
+def write(folder: Path, layout: Layout) -> list[Path]:
+    """The files, whose packing has a period of seven."""
     rng = np.random.default_rng(0)
+    days, *plane = layout.shape
     paths: list[Path] = []
-    for number in range(files):
+    for number in range(layout.files):
         scale = 0.01 * (1 + number % 7)
-        cells = rng.integers(0, 3000, (30, 90, 180)) * scale
-        time_ = xr.DataArray(
-            np.arange(30 * number, 30 * number + 30), dims="time", attrs={"units": "days since 2000-01-01"}
-        )
+        cells = rng.integers(0, 3000, layout.shape) * scale
+        time_ = xr.DataArray(np.arange(days) + days * number, dims="time", attrs={"units": "days since 2000-01-01"})
         dataset = xr.Dataset({"t": (("time", "y", "x"), cells)}, coords={"time": time_})
-        packed = {"dtype": "i2", "scale_factor": scale, "_FillValue": -1, "chunksizes": (1, 90, 180), "zlib": True}
+        chunk = {"chunksizes": (layout.days, *plane), "zlib": True}
         paths.append(folder / f"{number:04d}.nc")
-        dataset.to_netcdf(paths[-1], encoding={"t": packed})
+        dataset.to_netcdf(paths[-1], encoding={"t": {"dtype": "i2", "scale_factor": scale, "_FillValue": -1, **chunk}})
     return paths
 
 
-def packed_files(*, quick: bool, rounds: int) -> list[Row]:
+def packed_files(layout: Layout, *, rounds: int) -> list[Row]:
     """P8."""
     with tempfile.TemporaryDirectory() as place:
-        paths = write(Path(place), 20 if quick else 60)
+        paths = write(Path(place), layout)
         saved = Path(place) / "joined.zarr"
         xr.concat([lz.open_dataset(path) for path in paths], "time", **JOIN).lazyzarr.save(saved)
 
@@ -63,7 +82,7 @@ def packed_files(*, quick: bool, rounds: int) -> list[Row]:
         def again() -> xr.Dataset:
             return xr.open_dataset(saved)
 
-        series = {"y": 40, "x": 90}
+        series = {"y": 40, "x": 50}
         opened["all"] = alternate(
             {
                 "ours": lambda: np.asarray(mine.t.data),
@@ -81,12 +100,11 @@ def packed_files(*, quick: bool, rounds: int) -> list[Row]:
             rounds,
         )
         other.close()
-    size = f"{len(paths)} files"
     found: list[Row] = []
     for what, times in opened.items():
         for name, label in (("ours", "views"), ("saved", "saved, opened anew")):
             bar = 1.0 if what == "open" else 1 / 3
-            found.append(Row(f"{what}, {label}, {size}", times[name], "open_mfdataset", times["theirs"], bar))
+            found.append(Row(f"{what}, {label}, {layout}", times[name], "open_mfdataset", times["theirs"], bar))
     return found
 
 
@@ -138,7 +156,8 @@ def rows(*, quick: bool = False, rounds: int = 0) -> list[Row]:
     """All of it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return packed_files(quick=quick, rounds=rounds or 3) + many_arrays(quick=quick, rounds=rounds or 5)
+        packed = [row for layout in layouts(quick=quick) for row in packed_files(layout, rounds=rounds or 3)]
+        return packed + many_arrays(quick=quick, rounds=rounds or 5)
 
 
 def main() -> None:
