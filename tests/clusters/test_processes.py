@@ -16,6 +16,7 @@ import zarr
 from distributed import Client, LocalCluster
 
 import lazyzarr as lz
+from lazyzarr.definition.problems import Problem
 from lazyzarr.refreshing import RefreshReport
 from tests.clusters.trees import files_of
 
@@ -116,6 +117,8 @@ def made(kind: type[lz.LazyZarrError]) -> lz.LazyZarrError:
         return kind("nodes", 11, 10)
     if issubclass(kind, lz.CombineError | lz.NotFlat):
         return kind("a headline", ["one", "two"], where="here")
+    if issubclass(kind, lz.DefinitionError):
+        return kind("a headline", [Problem("d.lz.yaml:1:2", "stores", "key", "a name", "3")])
     if issubclass(kind, lz.RefreshRefused):
         return kind(RefreshReport("v.zarr", (), ("a.nc is gone",), False))
     return kind("text; true; do", where="here")

@@ -16,6 +16,7 @@ from lazyzarr.ir.layout import Stamp
 from lazyzarr.ir.nodes import NODE_KINDS, name_of
 from tests.conformance.corpus import BAD, GOOD, GROUPS, ROOT, SINGLE, UNREADABLE, document, expected
 
+
 def test_there_are_enough_cases() -> None:
     assert len(GOOD) >= 60
     assert len(BAD) >= 180
