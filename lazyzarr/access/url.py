@@ -228,6 +228,8 @@ def join(base: str, reference: str) -> str:
         raise _invalid(reference, "an authority without a scheme")
     if reference.startswith("/"):
         return parse(f"{found.scheme}://{found.authority}{reference}").url
+    if ":" in reference.partition("/")[0]:
+        raise _invalid(reference, "a colon in its first segment, which reads as a scheme; begin it with ./")
     above = found.path.split("/")[1:-1]
     rest = reference.removeprefix("./")
     while rest == ".." or rest.startswith("../"):

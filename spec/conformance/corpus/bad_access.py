@@ -31,6 +31,7 @@ CASES = (
     _invalid("hexadecimal-host", "http://0x7f.1/a.zarr"),
     _invalid("port", "https://data.example:99999/views/a.zarr"),
     _invalid("empty", ""),
+    _invalid("colon-in-the-first-segment", "a:b.zarr"),
     _invalid("template", "../{name}.zarr"),
     _invalid("broken-escape", "../a%zz.zarr"),
     _invalid("above-the-root", "../../../../../a.zarr"),

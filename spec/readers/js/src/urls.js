@@ -39,7 +39,7 @@ export function resolve(location, base, where) {
     checkSegments(location.slice(1).split("/"), bad);
     return `${scheme}://${authority}${location}`;
   }
-  const segments = location.split("/");
+  const segments = location.replace(/^\.\//, "").split("/");
   let up = 0;
   while (segments[up] === "..") up += 1;
   checkSegments(segments.slice(up), bad);
