@@ -67,7 +67,7 @@ class NodeKind(Extending, frozen=True):
         >>> Same().rewrite(lz.full(3, 0, dtype="int8")).shape
         (3,)
         """
-        raise NotImplementedError
+        raise NotImplementedError  # a kind has to have it; a struct cannot be an abstract class
 
     def expansion(self, inputs: Sequence[Schema]) -> Graph:
         """The node as nodes of the specification, the source of array k being input k; made by `rewrite`.

@@ -70,6 +70,7 @@ def _lengths(view: View, chunks: Any, array: Any) -> tuple[tuple[int, ...], ...]
     previous = aligned_chunks(view, sensible=1) if auto else None
     try:
         found = array.core.normalize_chunks(chunks, view.shape, dtype=view.dtype, previous_chunks=previous)
+    # what dask raises for chunks that it cannot normalize: of other forms, and of length 0
     except (ValueError, TypeError, NotImplementedError, ZeroDivisionError) as error:
         raise ShapeError(
             f"to_dask with chunks={chunks!r}; the view has shape {view.shape}, and dask says: {error}; give a length or "

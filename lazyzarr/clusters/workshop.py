@@ -12,40 +12,27 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from lazyzarr.document import publish
 from lazyzarr.document.exchange import exchange
 from lazyzarr.document.ownership import examine
-from lazyzarr.document.publish import NO_LOCKS
-from lazyzarr.errors import LazyZarrError, SaveConflict, SaveError
+from lazyzarr.errors import SaveConflict
 from lazyzarr.materializing import UNFINISHED, write_whole
 
 _RECORD, _DONE = "record.json", "done"
 
 
-@contextmanager
-def failures_named(where: str) -> Generator[None]:
-    """Errors of the storage as errors of the copy.
-
-    Raises
-    ------
-    SaveError
-        ``save-failed``: the storage failed.
-    """
-    try:
-        yield
-    except LazyZarrError:
-        raise
-    except OSError as error:
-        raise SaveError(
-            f"copy: the storage failed ({os.strerror(error.errno) if error.errno else error}); what is written is kept; "
-            "free space or check the disk, and run the copy again",
-            where=where,
-        ) from error
+failures_named = partial(
+    publish.failures_named,
+    what="copy",
+    then="what is written is kept; free space or check the disk, and run the copy again",
+)
+"""Errors of the storage as errors of the copy."""
 
 
 class Workshop:
@@ -176,7 +163,7 @@ class Workshop:
                 "copy: another copy to this target is under way; wait for it, or choose another name", where=self.target
             ) from error
         except OSError as error:
-            if error.errno not in NO_LOCKS:
+            if error.errno not in publish.NO_LOCKS:
                 raise
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(self._lock), os.stat(self.path)):

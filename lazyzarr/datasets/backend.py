@@ -20,9 +20,8 @@ from xarray.core import indexing
 from lazyzarr.api import open as open_views
 from lazyzarr.blocks import aligned_chunks
 from lazyzarr.datasets.arrays import DatasetView
-from lazyzarr.datasets.variables import dataset_of, members_of, packing_for
+from lazyzarr.datasets.variables import below, dataset_of, members_of, packing_for
 from lazyzarr.document.wire import CONVENTION
-from lazyzarr.errors import SelectionError
 from lazyzarr.group import Group
 from lazyzarr.view import View
 
@@ -119,19 +118,13 @@ class LazyZarrBackend(BackendEntrypoint):
     @staticmethod
     def _open(place: Any, group: str | None, packing: Any, allow: Any, options: Any, verify: bool) -> View | Group:
         found = open_views(place, packing=packing, allow=allow, storage_options=options, verify=verify)
-        if not group or group == "/":
-            return found
-        if isinstance(found, View):
-            raise SelectionError(f"open_dataset of group {group!r} of {place!r}; there is an array; leave group out")
-        return found[group]
+        return below(found, group, place)
 
     @staticmethod
     def _dataset(
         found: View | Group, dropped: Any, name: str | None, packing: Any, decoding: dict[str, Any]
     ) -> xr.Dataset:
-        if isinstance(found, Group):
-            found = found.without([dropped] if isinstance(dropped, str) else dropped or ())
-        members, attrs = members_of(found, name)
+        members, attrs = members_of(found, name, dropped)
         dataset = dataset_of(members, attrs, unpack=packing == "auto", **decoding)
         for variable in dataset.variables.values():
             data = variable._data

@@ -13,10 +13,8 @@ import xarray as xr
 
 from lazyzarr.api import open as open_views
 from lazyzarr.datasets import accessor
-from lazyzarr.datasets.variables import dataset_of, members_of, packing_for
-from lazyzarr.errors import SelectionError
+from lazyzarr.datasets.variables import below, dataset_of, members_of, packing_for
 from lazyzarr.group import Group
-from lazyzarr.view import View
 
 ACCESSORS = (accessor.DatasetAccessor, accessor.DataArrayAccessor)
 """Importing them gives every data set ``.lazyzarr``."""
@@ -77,12 +75,5 @@ def open_dataset(
         decoding = dict.fromkeys(("decode_times", "decode_coords", "concat_characters", "mask_and_scale"), False)
     packing = options.setdefault("packing", packing_for(decoding))
     found = Group.of(place) if isinstance(place, dict) else open_views(place, **options)
-    if group:
-        if isinstance(found, View):
-            raise SelectionError(f"open_dataset of group {group!r}; {place!r} is an array; leave group out")
-        found = found[group]
-    if isinstance(found, Group):
-        dropped = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables)
-        found = found.without(dropped)
-    members, attrs = members_of(found, name)
+    members, attrs = members_of(below(found, group, place), name, drop_variables)
     return dataset_of(members, attrs, unpack=packing == "auto", **decoding)

@@ -6,14 +6,14 @@ to read values, but for those of one-dimensional coordinates, which xarray keeps
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import xarray as xr
 from xarray.core import indexing
 
 from lazyzarr.datasets.arrays import DatasetView
-from lazyzarr.errors import LazyZarrError
+from lazyzarr.errors import LazyZarrError, SelectionError
 from lazyzarr.formats.packing import Packing, packing_of
 from lazyzarr.group import Group
 from lazyzarr.leaves import unpacked
@@ -22,8 +22,27 @@ from lazyzarr.view import View
 _LAZY = (indexing.LazilyIndexedArray, indexing.NdArrayLikeIndexingAdapter)
 
 
-def members_of(found: View | Group, name: str | None) -> tuple[dict[str, View], dict[str, Any]]:
+def below(found: View | Group, group: str | None, place: Any) -> View | Group:
+    """The group at a path of what was opened; all of it without a path.
+
+    Raises
+    ------
+    SelectionError
+        There is an array.
+    """
+    if not group or group == "/":
+        return found
+    if isinstance(found, View):
+        raise SelectionError(f"open_dataset of group {group!r} of {place!r}; there is an array; leave group out")
+    return found[group]
+
+
+def members_of(
+    found: View | Group, name: str | None, dropped: str | Iterable[str] | None = None
+) -> tuple[dict[str, View], dict[str, Any]]:
     """The views of a group that are no groups, and the attributes of the group; a single view under a name.
+
+    Those that are dropped are not opened.
 
     Raises
     ------
@@ -32,6 +51,7 @@ def members_of(found: View | Group, name: str | None) -> tuple[dict[str, View], 
     """
     if isinstance(found, View):
         return {name or "data": found}, {}
+    found = found.without([dropped] if isinstance(dropped, str) else dropped or ())
     members: dict[str, View] = {}
     for key in found:
         try:

@@ -41,6 +41,7 @@ _DOCUMENT = "zarr.json"
 _MARK = ".lazyzarr-"
 _TABLE = re.compile(r"t[0-9a-f]{24}")
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+_KEPT = "what is there is whole: as it was before, or the new one; free space or check the disk, and save again"
 NO_LOCKS = (errno.EBADF, errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)
 """Errors by which a file system says that it has no locks."""
 _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST)
@@ -80,7 +81,7 @@ def publish(
     # A link to a view stays a link: what it leads to is replaced.
     path: str = os.path.realpath(target)
     files = view.files() if isinstance(view, EncodedView) else view
-    with _failures_named(path):
+    with failures_named(path):
         _os.makedirs(os.path.dirname(path), exist_ok=True)
         while True:
             with _locked(path) as held:
@@ -123,7 +124,7 @@ def publish_changes(
         As `publish`.
     """
     path: str = os.path.realpath(target)
-    with _failures_named(path), ExitStack() as locks:
+    with failures_named(path), ExitStack() as locks:
         if not locks.enter_context(_locked(path)):
             raise _gone(path)
         for name in sorted({name.rpartition("/")[0] for name in expected} - {""}):
@@ -145,17 +146,28 @@ def publish_changes(
 
 
 @contextmanager
-def _failures_named(path: str) -> Generator[None]:
+def failures_named(where: str, *, what: str = "save", then: str = _KEPT) -> Generator[None]:
+    """Errors of the storage as errors of a save, or of something like it.
+
+    Parameters
+    ----------
+    what
+        What was asked for.
+    then
+        What is true of the target now, and what to do.
+
+    Raises
+    ------
+    SaveError
+        ``save-failed``: the storage failed.
+    """
     try:
         yield
     except LazyZarrError:
         raise
     except OSError as error:
-        raise SaveError(
-            f"save: the storage failed ({os.strerror(error.errno) if error.errno else error}); "
-            "what is there is whole: as it was before, or the new one; free space or check the disk, and save again",
-            where=path,
-        ) from error
+        reason = os.strerror(error.errno) if error.errno else error
+        raise SaveError(f"{what}: the storage failed ({reason}); {then}", where=where) from error
 
 
 def _refuse_if_gone(path: str, expected: str | None) -> None:

@@ -45,7 +45,10 @@ class ExtensionError(ViewError):
 
 
 class Extending(Struct, frozen=True, forbid_unknown_fields=True):
-    """A node of another package with its parameters, as the passes over a graph see it."""
+    """A node of another package with its parameters, as the passes over a graph see it.
+
+    An interface: a struct cannot be an abstract class, so what a kind leaves out raises where it is called.
+    """
 
     kind: ClassVar[str] = ""
     """``vendor.kind``."""

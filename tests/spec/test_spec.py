@@ -129,3 +129,12 @@ LINK = re.compile(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)")
 def test_links_lead_somewhere(page: Path) -> None:
     missing = [link for link in LINK.findall(page.read_text("utf-8")) if not (page.parent / link).exists()]
     assert missing == []
+
+
+def test_every_must_has_an_id() -> None:
+    loose = []
+    for path in SPEC.glob("*.md"):
+        if path.name not in ("graph.md", "manifest.md", "decoding.md"):
+            lines = [line for line in path.read_text("utf-8").splitlines() if "RFC 2119" not in line]
+            loose += [f"{path.name}: {line}" for line in lines if "MUST" in line]
+    assert loose == []
