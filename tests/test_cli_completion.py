@@ -41,7 +41,7 @@ class Terminal:
     def type(self, keys: str, until: str) -> str:
         """Press keys, and wait for a text in what is shown from then on; TAB is pressed again where nothing comes of it.
 
-        A busy shell that has not loaded its completions yet answers the first TAB with a bell.
+        A busy shell that has not loaded its completions yet answers the first TAB with a bell; bells are not text.
         """
         os.write(self.fd, keys.encode())
         shown, end, again = "", time.monotonic() + SECONDS, time.monotonic() + SECONDS / 5
@@ -49,7 +49,7 @@ class Terminal:
             now = time.monotonic()
             ready, _, _ = select.select([self.fd], [], [], max(min(end, again) - now, 0))
             if ready:
-                shown += os.read(self.fd, 4096).decode(errors="replace")
+                shown += os.read(self.fd, 4096).decode(errors="replace").replace("\a", "")
                 continue
             assert now < end, f"{until!r} never came; the terminal shows {shown!r} after {self.seen!r}"
             if keys.endswith("\t"):
