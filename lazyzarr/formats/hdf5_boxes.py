@@ -1,9 +1,10 @@
 """Placements of a view as pairs of boxes that a mapping of an HDF5 virtual dataset can say.
 
 A mapping takes the cells of a box of a dataset in C order and puts them into a box of the view in C order; boxes have
-positive steps. So gathers become one box for each run of neighbours, and what is repeated along an axis one for each
-time. Owns this, in columns, and the words for what no number of mappings should have to say: cells read backwards, and
-axes in another order. Refuses to know files.
+positive steps. So gathers become one box for each run of neighbours, what is repeated along an axis one for each time,
+and what is read backwards along an axis one for each cell of it. Owns this, in columns, and the words for what no number
+of mappings should have to say: axes in another order, and more than a reader should have to look at. Refuses to know
+files.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from lazyzarr.lower.runs import as_runs
 
 MAX_MAPPINGS = 1 << 17
 """Mappings of one virtual dataset; libhdf5 looks at all of them in each read."""
+
+MAX_BACKWARDS = 10_000
+"""Mappings that may be made of those that read backwards."""
 
 Why = Callable[[str, str, np.ndarray], None]
 """What is wrong, what to do, and which sources (numbers of the `SourceSpace`) have it."""
@@ -51,6 +55,7 @@ def boxes_of(lowered: Lowered, problem: Why) -> Fragments:
     if (np.where(_fed(found), 1, found.into_count).prod(axis=1, dtype=np.float64)).sum() > MAX_MAPPINGS:
         _too_many(np.unique(found.source), problem)
         return _rows(found, np.zeros(0, np.int64))
+    found = _forwards(found, problem)
     _orders(found, problem)
     return _repeated(found)
 
@@ -68,11 +73,34 @@ def _fed(found: Fragments) -> np.ndarray:
     return fed
 
 
+def _forwards(found: Fragments, problem: Why) -> Fragments:
+    """Boxes without negative steps: one for each cell along the axes that have them."""
+    backwards = (found.axis != UNFED) & (found.count > 1) & (found.step < 0)
+    rows = backwards.any(axis=1)
+    if not rows.any():
+        return found
+    made = int(np.where(backwards, found.count, 1)[rows].prod(axis=1, dtype=np.float64).sum())
+    if made > MAX_BACKWARDS:
+        what = (
+            f"is read backwards, which takes {made:,} mappings, one for each cell along the axis; more than "
+            f"{MAX_BACKWARDS:,} are not written"
+        )
+        problem(what, "flip it after opening, or write a smaller part", np.unique(found.source[rows]))
+        return _rows(found, np.flatnonzero(~rows))
+    for axis in range(found.count.shape[1]):
+        row, member = ranges(np.zeros(len(found), np.int64), np.where(backwards[:, axis], found.count[:, axis], 1))
+        found, backwards = _rows(found, row), backwards[row]
+        at = np.flatnonzero(backwards[:, axis])
+        to = found.axis[at, axis]
+        found.start[at, axis] += found.step[at, axis] * member[at]
+        found.into_first[at, to] += found.into_step[at, to] * member[at]
+        found.count[at, axis] = found.step[at, axis] = 1
+        found.into_count[at, to] = 1
+    return found
+
+
 def _orders(found: Fragments, problem: Why) -> None:
     long = (found.axis != UNFED) & (found.count > 1)
-    backwards = (long & (found.step < 0)).any(axis=1)
-    if backwards.any():
-        problem("is read backwards", "flip it after opening", np.unique(found.source[backwards]))
     last = np.full(len(found), -1, np.int64)
     turned = np.zeros(len(found), bool)
     for axis in range(found.axis.shape[1]):

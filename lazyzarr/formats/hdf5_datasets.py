@@ -1,8 +1,8 @@
 """Which dataset of its file a stored array is, found by comparing where the chunks are.
 
 A view keeps byte ranges of chunks, not names of datasets. So the file is opened again, and a dataset is the one if its
-shape, its layouts and the place of every chunk are those of the array: then, and only then, it has the same cells.
-Owns that comparison. Refuses to choose: where no dataset is the one, or several could be because none of their chunks
+shape, its layouts and the place of every chunk, in the file or in raw files beside it, are those of the array: then, and
+only then, it has the same cells. Owns that comparison. Refuses to choose: where no dataset is the one, or several could be because none of their chunks
 is written, it says so.
 """
 
@@ -12,9 +12,10 @@ is written, it says so.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from h5py import h5d, h5o
@@ -52,22 +53,35 @@ class Dataset:
     layout: Layout
     attributes: dict[str, Any]
     """Numbers with the type that the file has."""
+    loose: tuple[str, ...] = ()
+    """Names of raw files, as the dataset has them, that are relative: libhdf5 does not look for them beside the file."""
 
 
-def datasets_of(graph: Graph, arrays: Sequence[StoredArray], session: Session) -> list[Dataset | str]:
-    """The dataset of each array, or in words what the array is instead.
+class NoDataset(NamedTuple):
+    """What an array is instead of a dataset of a local file, in words, and what to do."""
+
+    what: str
+    remedy: str
+
+
+_COPY = "sources of a virtual dataset are datasets of other HDF5 files; write a copy"
+_STORED = (h5d.CHUNKED, h5d.CONTIGUOUS, h5d.COMPACT)
+
+
+def datasets_of(graph: Graph, arrays: Sequence[StoredArray], session: Session) -> list[Dataset | NoDataset]:
+    """The dataset of each array, or what the array is instead.
 
     Raises
     ------
     SourceMissing, SourceChanged, AccessDenied
         A file is gone, is not the one that was referenced, or may not be read.
     """
-    answers: dict[int, Dataset | str] = {}
+    answers: dict[int, Dataset | NoDataset] = {}
     by_file: dict[tuple[str, str], list[int]] = {}
     for number, array in enumerate(arrays):
-        what = _no_dataset(array)
-        if what:
-            answers[number] = what
+        none = _no_dataset(array)
+        if none is not None:
+            answers[number] = none
         else:
             by_file.setdefault((array.location or "", array.grant), []).append(number)
     for (url, grant), numbers in by_file.items():
@@ -77,48 +91,57 @@ def datasets_of(graph: Graph, arrays: Sequence[StoredArray], session: Session) -
         for one in {arrays[number].stamp for number in numbers} - {None}:
             assert one is not None
             session.verify(url, one, grant=grant)
+        for place in {place for number in numbers for place in arrays[number].places}:
+            if place.stamp is not None:
+                session.verify(place.location, place.stamp, grant=grant)
         try:
             with opened(LocalPlace(to_path(url), url), "raw", None) as file:
                 found = _matches(file, graph, [arrays[number] for number in numbers])
         except SourceError as error:
             if error.reason != "source-format":
                 raise
-            found = ["is not an HDF5 file"] * len(numbers)
+            found = [NoDataset("is not an HDF5 file", _COPY)] * len(numbers)
         answers.update(zip(numbers, found, strict=True))
     return [answers[number] for number in range(len(arrays))]
 
 
-def _no_dataset(array: StoredArray) -> str:
-    """What an array is that can be no dataset of a local file; empty where it may be one."""
+def _no_dataset(array: StoredArray) -> NoDataset | None:
+    """What an array is that can be no dataset of a local file; None where it may be one."""
     if array.values is not None:
-        return "is in memory, as small and variable-length data of a file is, too"
-    if array.origins is not None or array.inline is not None or array.places:
-        return "has chunks from several places"
+        return NoDataset("is in memory, as variable-length text of a file is, too", _COPY)
+    if array.origins is not None or array.inline is not None:
+        return NoDataset("has chunks from several places", _COPY)
     if array.refs is None:
-        return "is a Zarr array"
+        return NoDataset("is a Zarr array", _COPY)
     if not (array.location or "").startswith("file://"):
-        return "is not on a local disk"
-    return ""
+        remedy = (
+            "libhdf5 opens the sources of a virtual dataset as local files; download it and open it there, or write "
+            "kerchunk or Icechunk references"
+        )
+        return NoDataset("is not on a local disk", remedy)
+    return None
 
 
-def _matches(file: File, graph: Graph, arrays: Sequence[StoredArray]) -> list[Dataset | str]:
+def _matches(file: File, graph: Graph, arrays: Sequence[StoredArray]) -> list[Dataset | NoDataset]:
     shapes = {array.shape for array in arrays}
     found: list[list[Dataset]] = [[] for _ in arrays]
     for name, address in _named(file):
         obj = h5o.open(file.fid, name)
         head = header(file.headers, address) if file.headers is not None else None
         facts = facts_of(obj, head)
-        if facts.storage not in (h5d.CHUNKED, h5d.CONTIGUOUS) or facts.shape not in shapes:
+        if facts.storage not in _STORED or facts.shape not in shapes:
             continue
         own = attributes.Attributes(obj, head.attributes if head is not None else None)
         path = "/" + attributes.text(name)
         leaf = path.rpartition("/")[2]
-        item = describe(file, Found(leaf, path, obj, own, facts, facts.shape, facts.unlimited, None), None)
-        if not isinstance(item, Hdf5Array) or item.values is not None or item.urls:
+        compact = head.compact if head is not None else None
+        item = describe(file, Found(leaf, path, obj, own, facts, facts.shape, facts.unlimited, None, compact), None)
+        if not isinstance(item, Hdf5Array) or item.values is not None:
             continue
         mine = [k for k, array in enumerate(arrays) if _is(graph, array, item)]
         if mine:
-            one = Dataset(to_path(file.url), name, facts.encoding, item.shape, item.layout, own.data())
+            loose = _relative(facts.plist) if item.urls else ()
+            one = Dataset(to_path(file.url), name, facts.encoding, item.shape, item.layout, own.data(), loose)
             for k in mine:
                 found[k].append(one)
     return [_only(candidates) for candidates in found]
@@ -136,13 +159,18 @@ def _named(file: File) -> list[tuple[bytes, int]]:
     return names
 
 
-def _only(candidates: list[Dataset]) -> Dataset | str:
+def _relative(plist: Any) -> tuple[str, ...]:
+    names = (os.fsdecode(plist.get_external(number)[0]) for number in range(plist.get_external_count()))
+    return tuple(dict.fromkeys(name for name in names if not os.path.isabs(name)))
+
+
+def _only(candidates: list[Dataset]) -> Dataset | NoDataset:
     if len(candidates) == 1:
         return candidates[0]
     if not candidates:
-        return "has chunks that are not those of any dataset of the file"
+        return NoDataset("has chunks that are not those of any dataset of the file", _COPY)
     names = ", ".join(attributes.text(one.name) for one in candidates[:4])
-    return f"may be any of {names}, of which no chunk is written"
+    return NoDataset(f"may be any of {names}, of which no chunk is written", _COPY)
 
 
 def _is(graph: Graph, array: StoredArray, item: Hdf5Array) -> bool:
@@ -155,17 +183,32 @@ def _is(graph: Graph, array: StoredArray, item: Hdf5Array) -> bool:
     rows = slice(array.refs_first, array.refs_first + count)
     table, theirs = graph.tables[array.refs], item.refs()
     zeros = np.zeros(count, np.int64)
-    ours = {name: np.asarray(table[name][rows]) for name in ("offset", "length", "state", "layout") if name in table}
+    names = ("offset", "length", "state", "layout", "place")
+    ours = {name: np.asarray(table[name][rows]) for name in names if name in table}
     state, their_state = (columns.get("state", zeros + _RANGE) for columns in (ours, theirs))
     if not np.array_equal(state, their_state):
         return False
     there = state == _RANGE
     if not all(np.array_equal(ours[name][there], theirs[name][there]) for name in ("offset", "length")):
         return False
+    if array.places or item.urls:
+        files, their_files = _urls(array, ours, zeros), _their_urls(item, zeros)
+        if not np.array_equal(files[there], their_files[there]):
+            return False
     kinds = np.stack([np.where(there, columns.get("layout", zeros), 0) for columns in (ours, theirs)], axis=1)
     layouts = [layout, *(graph.layouts[number] for number in array.variants)]
     pairs = [(0, 0), *np.unique(kinds, axis=0).tolist()]
     return all(alike(layouts[a], item.layouts[b]) for a, b in pairs)
+
+
+def _urls(array: StoredArray, columns: Mapping[str, np.ndarray], zeros: np.ndarray) -> np.ndarray:
+    """Location of the file that each chunk of an array is in."""
+    return np.array([array.location, *(place.location for place in array.places)])[columns.get("place", zeros)]
+
+
+def _their_urls(item: Hdf5Array, zeros: np.ndarray) -> np.ndarray:
+    columns = item.refs()
+    return np.array(item.urls)[columns["url"]] if item.urls else np.array([item.location])[zeros]
 
 
 def alike(ours: Layout, theirs: Layout) -> bool:

@@ -41,6 +41,8 @@ class Found:
     """Whether each axis may grow without end."""
     scale: str | None
     """The ``NAME`` attribute of a dimension scale; None for other variables."""
+    compact: tuple[int, int] | None = None
+    """Where in the file the cells of compact storage are, and how many bytes, as far as the header says."""
 
     @property
     def hidden(self) -> bool:

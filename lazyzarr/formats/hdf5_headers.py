@@ -25,7 +25,9 @@ _WANTED = frozenset(
     (_DATASPACE, _DATATYPE, _OLD_FILL, _FILL, _EXTERNAL, _LAYOUT, _FILTERS, _ATTRIBUTE, _ATTRIBUTE_INFO)
 )
 _NEW_LAYOUTS = (4, 5)
-_CONTIGUOUS, _CHUNKED = 1, 2
+_COMPACT, _CONTIGUOUS, _CHUNKED = 0, 1, 2
+_COMPACT_HEAD = 4
+"""Bytes of a layout message in front of the cells of compact storage: version, class, and their number."""
 _SHARED = 0x02
 _UNDEFINED = b"\xff" * 8
 _V2_MESSAGE = struct.Struct("<BHB")
@@ -89,15 +91,17 @@ class Header(NamedTuple):
     """The messages that describe a dataset, without addresses; None where they do not say everything."""
     plain_edges: bool
     """Whether chunks that reach beyond the dataset are stored without filters. libhdf5 does not tell."""
+    compact: tuple[int, int] | None = None
+    """Where in the file the cells of compact storage are, and how many bytes. libhdf5 does not tell either."""
 
 
 def header(file: Reader, address: int) -> Header | None:
     """The header of the object at `address`, or None where libhdf5 has to be asked."""
     attributes: list[bytes] | None = []
     parts: list[bytes] = []
-    whole, plain_edges = True, False
+    whole, plain_edges, compact = True, False, None
     try:
-        for kind, flags, message in _messages(file, address):
+        for kind, flags, message, place in _messages(file, address):
             if kind == _ATTRIBUTE:
                 if flags & _SHARED or attributes is None:
                     attributes = None
@@ -113,9 +117,19 @@ def header(file: Reader, address: int) -> Header | None:
                 parts.append(_KEY.pack(kind, len(part or b"")) + (part or b""))
                 if kind == _LAYOUT and message[0] in _NEW_LAYOUTS and message[1] == _CHUNKED:
                     plain_edges = bool(message[2] & 1)
+                elif kind == _LAYOUT and not flags & _SHARED:
+                    compact = _inside(file, message, place)
     except (_Unusual, struct.error, IndexError):
         return None
-    return Header(attributes, b"".join(parts) if whole else None, plain_edges)
+    return Header(attributes, b"".join(parts) if whole else None, plain_edges, compact)
+
+
+def _inside(file: Reader, message: bytes, place: int) -> tuple[int, int] | None:
+    """Where the cells of compact storage are, whose layout message is at an address."""
+    if message[0] not in (3, *_NEW_LAYOUTS) or message[1] != _COMPACT:
+        return None
+    size = int.from_bytes(message[2:_COMPACT_HEAD], "little")
+    return (file.base + place + _COMPACT_HEAD, size) if _COMPACT_HEAD + size <= len(message) else None
 
 
 def _placeless(kind: int, message: bytes) -> bytes | None:
@@ -172,7 +186,7 @@ def _shape(space: bytes) -> tuple[int, ...] | None:
     return struct.unpack_from(f"<{rank}Q", space, place)
 
 
-def _messages(file: Reader, address: int) -> Iterator[tuple[int, int, bytes]]:
+def _messages(file: Reader, address: int) -> Iterator[tuple[int, int, bytes, int]]:
     head = file.read(_READ, address)
     if head[:5] == b"OHDR\x02":
         flags = head[5]
@@ -181,10 +195,10 @@ def _messages(file: Reader, address: int) -> Iterator[tuple[int, int, bytes]]:
         size = int.from_bytes(head[place : place + width], "little")
         place += width
         block = _span(file, head, address, place, size)
-        yield from _walk(file, block, _V2_MESSAGE, 2 if flags & 0x04 else 0, 1)
+        yield from _walk(file, block, address + place, _V2_MESSAGE, 2 if flags & 0x04 else 0, 1)
     elif head[:2] == b"\x01\x00":
         size = int.from_bytes(head[8:12], "little")
-        yield from _walk(file, _span(file, head, address, 16, size), _V1_MESSAGE, 0, 8)
+        yield from _walk(file, _span(file, head, address, 16, size), address + 16, _V1_MESSAGE, 0, 8)
     else:
         raise _Unusual
 
@@ -200,13 +214,15 @@ def _span(file: Reader, head: bytes, address: int, place: int, size: int) -> byt
     return block
 
 
-def _walk(file: Reader, block: bytes, header: struct.Struct, skip: int, align: int) -> Iterator[tuple[int, int, bytes]]:
-    """Kind, flags and content of the messages of a block and of those that continue it."""
-    pending = [block]
+def _walk(
+    file: Reader, block: bytes, address: int, header: struct.Struct, skip: int, align: int
+) -> Iterator[tuple[int, int, bytes, int]]:
+    """Kind, flags, content and address of the messages of a block and of those that continue it."""
+    pending = [(block, address)]
     blocks = 0
     unpack, step = header.unpack_from, header.size + skip
     while pending:
-        block = pending.pop()
+        block, address = pending.pop()
         blocks += 1
         if blocks > 1000:
             raise _Unusual
@@ -217,13 +233,13 @@ def _walk(file: Reader, block: bytes, header: struct.Struct, skip: int, align: i
             if place + size > len(block):
                 raise _Unusual
             if kind in _WANTED:
-                yield kind, flags, block[place : place + size]
+                yield kind, flags, block[place : place + size], address + place
             elif kind == _CONTINUATION:
                 pending.append(_continuation(file, block, place, align))
             place += size
 
 
-def _continuation(file: Reader, block: bytes, place: int, align: int) -> bytes:
+def _continuation(file: Reader, block: bytes, place: int, align: int) -> tuple[bytes, int]:
     address, size = _BLOCK.unpack_from(block, place)
     if size > _LARGEST:
         raise _Unusual
@@ -231,7 +247,7 @@ def _continuation(file: Reader, block: bytes, place: int, align: int) -> bytes:
     if len(more) != size:
         raise _Unusual
     if align == 8:
-        return more
+        return more, address
     if more[:4] != b"OCHK":
         raise _Unusual
-    return more[4:-4]
+    return more[4:-4], address + 4

@@ -1,7 +1,7 @@
 """Cells of HDF5 datasets that have no byte ranges of their own, read at import.
 
-Owns compact storage, which lies inside an object header, and variable-length text, which lies in heaps. Refuses more
-than `INLINE_BYTES` of either.
+Owns variable-length text, which lies in heaps, and compact storage inside object headers that are not read directly.
+Refuses more than `INLINE_BYTES` of either.
 """
 
 # h5py's low-level modules are compiled and have no stubs

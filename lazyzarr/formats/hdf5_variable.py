@@ -48,7 +48,8 @@ def found(file: File, obj: Any, name: str, path: str, address: int | None = None
     if facts.storage == h5d.VIRTUAL:
         shape = virtual_shape(file, obj, facts.plist)
         unlimited = (False,) * len(shape)
-    return Found(name, path, obj, own, facts, shape, unlimited, scale_name(own))
+    compact = head.compact if head is not None else None
+    return Found(name, path, obj, own, facts, shape, unlimited, scale_name(own), compact)
 
 
 def describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
@@ -97,7 +98,10 @@ def _describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
             " variable into a file of its own",
             reason="source-unsupported",
         )
-    if cell.heap or facts.storage == h5d.COMPACT:
+    compact = one.compact if facts.storage == h5d.COMPACT else None
+    if compact is not None and compact[1] != math.prod(shape) * cell.element_nbytes:
+        compact = None
+    if cell.heap or (facts.storage == h5d.COMPACT and compact is None):
         layout = facts.unfiltered(tuple(max(1, n) for n in shape))
         return Hdf5Array(**common, layout=layout, values=values_of(one.obj, file, facts, shape))
     if external:
@@ -108,7 +112,8 @@ def _describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
         common["grant"] = places[0].grant
     else:
         common["grant"] = file.place.grant
-        chunk, columns = chunks.contiguous(one.obj.get_offset(), shape, cell.element_nbytes)
+        begin = one.obj.get_offset() if compact is None else compact[0]
+        chunk, columns = chunks.contiguous(begin, shape, cell.element_nbytes)
     layout = facts.unfiltered(chunk)
     return Hdf5Array(**common, layout=layout, load=partial(_same, ChunkIndex((layout,), columns)))
 

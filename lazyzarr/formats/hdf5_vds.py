@@ -26,7 +26,7 @@ from h5py import h5d, h5p, h5s, h5t
 from lazyzarr.errors import SaveUnsupported
 from lazyzarr.formats.export_sources import sources
 from lazyzarr.formats.hdf5_boxes import boxes_of
-from lazyzarr.formats.hdf5_datasets import Dataset, datasets_of, described
+from lazyzarr.formats.hdf5_datasets import Dataset, NoDataset, datasets_of, described
 from lazyzarr.formats.hdf5_vds_attributes import dataset_attributes, packing_attributes, plain_attributes, write
 from lazyzarr.formats.hdf5_vds_dimensions import attach
 from lazyzarr.formats.local_output import local_target, write_file
@@ -110,6 +110,13 @@ def write_vds(
     pins = len({one.location for virtual in made for one in virtual.arrays if one.stamp is not None})
     if mappings:
         lost.append(_FILLS)
+    loose = dict.fromkeys(name for virtual in made for one in virtual.datasets for name in one.loose)
+    if loose:
+        lost.append(
+            f"places of the raw files {', '.join(list(loose)[:4])}{', ...' if len(loose) > 4 else ''}: libhdf5 looks for "
+            "such relative names where the reader is started, or beside the source where the environment has "
+            "HDF5_EXTFILE_PREFIX='${ORIGIN}'; elsewhere it fails"
+        )
     if pins:
         lost.append(f"pins of {pins} files: nothing in the file says what they were")
     return ExportReport("hdf5-vds", str(path), len(made), mappings, unpinned=mappings, lost=tuple(lost))
@@ -151,14 +158,15 @@ class _Virtual:
 
     def _datasets(self) -> list[Dataset]:
         found = datasets_of(self.view.ir, self.arrays, self.view.reader.session)
-        other: dict[str, list[StoredArray]] = {}
+        other: dict[NoDataset, list[StoredArray]] = {}
         for array, one in zip(self.arrays, found, strict=True):
-            if isinstance(one, str):
+            if isinstance(one, NoDataset):
                 other.setdefault(one, []).append(array)
             elif os.path.realpath(one.path) == os.path.realpath(self.target):
-                other.setdefault("is the file that is to be written", []).append(array)
-        for what, arrays in other.items():
-            self._problem(arrays, what, "sources of a virtual dataset are datasets of other HDF5 files; write a copy")
+                itself = NoDataset("is the file that is to be written", "write to another file")
+                other.setdefault(itself, []).append(array)
+        for (what, remedy), arrays in other.items():
+            self._problem(arrays, what, remedy)
         return [] if other else [one for one in found if isinstance(one, Dataset)]
 
     def _decodes(self, numbers: np.ndarray) -> list[NamedConfig]:

@@ -102,6 +102,31 @@ def test_extent_and_chunk_disagree(tmp_path):
     assert group.arrays["oversized"].layout.chunk_shape == (524288,)
 
 
+@pytest.mark.parametrize("options", [{}, {"libver": "latest"}, {"userblock_size": 1024}])
+def test_cells_of_compact_storage_are_byte_ranges(tmp_path, options, monkeypatch):
+    path = tmp_path / "a.h5"
+    kinds = {"i": ">i4", "f": "<f8", "b": "?", "c": "c8", "s": "S5", "none": "i2"}
+    with h5py.File(path, "w", **options) as f:
+        for name, dtype in kinds.items():
+            cells = RNG.integers(0, 2, (0, 4) if name == "none" else (3, 4)).astype(dtype)
+            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plist.set_layout(h5py.h5d.COMPACT)
+            space, kind = h5py.h5s.create_simple(cells.shape), h5py.h5t.py_create(cells.dtype, logical=True)
+            made = h5py.h5d.create(f.id, name.encode(), kind, space, plist)
+            made.write(h5py.h5s.ALL, h5py.h5s.ALL, cells)
+            for number in range(8):  # messages in front of and behind the cells, and in blocks that continue
+                h5py.Dataset(made).attrs[f"a{number}"] = np.arange(number)
+    group = check_all(path)
+    assert all(array.values is None for array in group.arrays.values())
+    columns = group.arrays["i"].refs()
+    with h5py.File(path) as f:
+        data = path.read_bytes()[int(columns["offset"][0]) :][: int(columns["length"][0])]
+        assert data == f["i"][()].tobytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("lazyzarr.formats.hdf5_file.reader", lambda handle: None)
+        assert all(array.values is not None for array in check_all(path).arrays.values())
+
+
 def test_compact_and_contiguous_cut(tmp_path, monkeypatch):
     from lazyzarr.formats import hdf5_chunks
 
@@ -114,7 +139,7 @@ def test_compact_and_contiguous_cut(tmp_path, monkeypatch):
         f["big"] = RNG.normal(size=(60, 7))
         f["prime"] = RNG.normal(size=(61, 7))
     group = check_all(tmp_path / "a.h5")
-    assert group.arrays["compact"].values is not None
+    assert group.arrays["compact"].layout.chunk_shape == (3, 4)
     assert group.arrays["big"].layout.chunk_shape == (15, 7)
     assert group.arrays["prime"].layout.chunk_shape == (1, 7)
 

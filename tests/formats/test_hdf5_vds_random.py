@@ -19,6 +19,8 @@ STORAGES: tuple[dict[str, Any], ...] = (
     {"chunks": (2, 3), "compression": "gzip", "fillvalue": -4},
     {},
     {"chunks": (5, 2), "shuffle": True, "dtype": ">i4"},
+    {"external": "raw"},
+    {"compact": True},
 )
 
 
@@ -27,7 +29,15 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("archive")
     for number, storage in enumerate(STORAGES):
         with h5py.File(folder / f"{number}.h5", "w") as file:
-            made = file.create_dataset("a/x", shape=(5, 7), **{"dtype": "i4", **storage})
+            options = {"dtype": "i4", **storage}
+            if options.get("external"):
+                options["external"] = [(str(folder / "cells.raw"), 0, 5 * 7 * 4)]
+            if options.pop("compact", False):
+                options["dcpl"] = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+                options["dcpl"].set_layout(h5py.h5d.COMPACT)
+            made = file.create_dataset("a/x", shape=(5, 7), **options)
+            made[3:] = 0 if "external" in options else made.fillvalue
+            made = file["a/x"]
             made[:3] = np.arange(21).reshape(3, 7) + 100 * number  # the chunks behind are not written
     return folder
 
