@@ -1,6 +1,6 @@
 """What the command line prints: texts, JSON, blocks of errors, exit codes, examples in the help.
 
-Owns the one readable block per error, and that JSON is of ASCII letters only. Refuses markup in texts that come from
+Owns the one readable block per error, what becomes of a page that cannot be written, and that JSON is of ASCII letters only. Refuses markup in texts that come from
 data: names are printed as they are.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from lazyzarr.display import spelling
-from lazyzarr.errors import LazyZarrError
+from lazyzarr.errors import LazyZarrError, SaveError
 
 FAILED, REFUSED = 1, 2
 """Exit codes: something that was checked is not right; the command could not do what was asked."""
@@ -72,6 +73,23 @@ def say_json(value: Any) -> None:
 def say(text: str = "") -> None:
     """Print plain text."""
     out().print(text)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page that can be made again; whatever is there goes.
+
+    Raises
+    ------
+    SaveError
+        It cannot be written there.
+    """
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        said = f"{error.strerror or error}"
+        raise SaveError(
+            f"write of the page {path}; the storage refused ({said}); name a file in a folder that exists"
+        ) from error
 
 
 def error_block(error: LazyZarrError) -> None:

@@ -15,11 +15,12 @@ import typer
 from rich.progress import Progress
 
 from lazyzarr import api as lz
+from lazyzarr import stages
 from lazyzarr.checking import SAMPLE, Failure, Report, check
 from lazyzarr.cli.copy_verb import copy_
 from lazyzarr.cli.flat_verbs import export, flatten
 from lazyzarr.cli.options import Allow, Json, Url, Variable, views_below
-from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, example, out, say, say_json
+from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, example, out, say, say_json, write_page
 from lazyzarr.cli.resolve_verb import resolve
 from lazyzarr.cli.serve_verb import serve_
 from lazyzarr.definition.keys import schema_text as definition_schema
@@ -29,13 +30,14 @@ from lazyzarr.display.diagram import diagram
 from lazyzarr.display.flat import is_small
 from lazyzarr.display.page import Section
 from lazyzarr.display.tables import columns
-from lazyzarr.display.zoom import zoomable
+from lazyzarr.display.zoom import SCRIPT, zoomable
 from lazyzarr.document.json_schema import schema_text
 from lazyzarr.errors import ExtraMissing, LazyZarrError, SelectionError
 from lazyzarr.lower.fragments import fragments
 from lazyzarr.lower.lowering import lower
 from lazyzarr.refreshing import Accepted
-from lazyzarr.stages import STAGES
+from lazyzarr.stage_facts import facts
+from lazyzarr.stages import LIMIT, STAGES
 from lazyzarr.view import View
 
 app = typer.Typer(
@@ -125,15 +127,21 @@ def explain(
     html: Annotated[
         Path | None, typer.Option(help="Also write a page with pictures of the blocks and the graph.")
     ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Most rows that are listed; the others are counted.")] = LIMIT,
+    as_json: Json = False,
 ) -> None:
     """Say what a view becomes on its way to a read."""
     view = _view(url, variable, allow)
     if stage not in STAGES:
         raise SelectionError(f"explain --stage {stage}; there is no such stage; give one of {', '.join(STAGES)}")
-    say(view.explain(stage, trace=trace))
     if html is not None:
-        html.write_text(_page(view, url), encoding="utf-8")
-        say(f"\npage: {html} ({html.stat().st_size:,} bytes)")
+        write_page(html, _page(view, url))
+    if as_json:
+        say_json(facts(view.ir, stage, reader=view.reader, trace=trace, limit=limit))
+        return
+    say(stages.explain(view.ir, stage, reader=view.reader, trace=trace, limit=limit))
+    if html is not None:
+        say(f"\npage: {spelling.printable(str(html))} ({html.stat().st_size:,} bytes)")
 
 
 @app.command(
@@ -295,10 +303,12 @@ def _page(view: View, url: str) -> str:
         "nodes": f"{len(view.ir.nodes):,}",
     }
     drawn: list[Section] = []
+    scripts: list[str] = []
     if is_small(view.ir):
         lowered = lower(view.ir)
         blocks = picture(lowered, fragments(lowered), view.dims, hover=True)
         drawn.append(Section("Where the cells come from", "", zoomable(blocks)))
+        scripts.append(SCRIPT)
     drawn.append(Section("The graph", "", f'<div class="wide">{diagram(view.ir)}</div>'))
     drawn.append(Section(f"How flat: {view.flatness}", "", page.items(view.why_not_flat())))
-    return page.page(name.rpartition("/")[2] or name, name, figures, [*drawn, *sections])
+    return page.page(name.rpartition("/")[2] or name, name, figures, [*drawn, *sections], scripts=scripts)

@@ -42,6 +42,8 @@ PALETTE = (
 )
 _WIDTH, _TALLEST, _FLATTEST = 410, 290, 96
 _LEFT, _TOP, _BELOW = 58, 8, 40
+_LETTER = 11
+"""Size of letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +234,8 @@ class _Frame:
         width, height = _LEFT + self.width + 14, _TOP + self.height + _BELOW
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-            'role="img" aria-label="blocks of the view" font-family="system-ui, sans-serif" font-size="11">'
-            f'<defs><pattern id="{hatch}" width="7" height="7" patternUnits="userSpaceOnUse" '
+            'role="img" aria-label="blocks of the view" font-family="system-ui, sans-serif" '
+            f'font-size="{_LETTER}"><defs><pattern id="{hatch}" width="7" height="7" patternUnits="userSpaceOnUse" '
             'patternTransform="rotate(45)"><rect width="7" height="7" fill="#9a9a9a" fill-opacity="0.16"/>'
             '<line x1="0" y1="0" x2="0" y2="7" stroke="#8a8a8a" stroke-width="2" stroke-opacity="0.7"/>'
             "</pattern></defs>"
@@ -247,25 +249,34 @@ class _Frame:
         ]
         if self.axes[1] is not None:
             bottom = _TOP + self.height
-            parts.append(_text(_LEFT, bottom + 15, "0", "start"))
-            parts.append(_text(_LEFT + self.width, bottom + 15, f"{self.columns:,}", "end"))
-            parts.append(_text(_LEFT + self.width / 2, bottom + 31, self.name(self.axes[1]), "middle", strong=True))
+            parts.append(_text(_LEFT, bottom, "0", "start", down=15))
+            parts.append(_text(_LEFT + self.width, bottom, f"{self.columns:,}", "end", down=15))
+            middle = _LEFT + self.width / 2
+            parts.append(_text(middle, bottom, self.name(self.axes[1]), "middle", down=31, strong=True))
         if self.axes[0] is not None:
             middle = _TOP + self.height / 2
-            parts.append(_text(_LEFT - 7, _TOP + 10, "0", "end"))
-            parts.append(_text(_LEFT - 7, _TOP + self.height, f"{self.rows:,}", "end"))
-            name = _text(14, middle + 4, self.name(self.axes[0]), "middle", strong=True)
-            parts.append(f'<g transform="rotate(-90 14 {middle:.1f})">{name}</g>')
+            parts.append(_text(_LEFT, _TOP, "0", "end", right=-7, down=10))
+            parts.append(_text(_LEFT, _TOP + self.height, f"{self.rows:,}", "end", right=-7))
+            name = _text(_LEFT, middle, self.name(self.axes[0]), "middle", down=-40, strong=True)
+            parts.append(f'<g transform="rotate(-90 {_LEFT} {middle:.1f})">{name}</g>')
         return "".join(parts)
 
 
 _HATCH = "@hatch@"
 
 
-def _text(x: float, y: float, text: str, anchor: str, *, strong: bool = False) -> str:
+def _text(
+    x: float, y: float, text: str, anchor: str, *, right: float = 0, down: float = 0, strong: bool = False
+) -> str:
+    """A text beside a point of the picture.
+
+    The distance is in units of the letters: who shows a part of the picture larger and letters as they are finds them
+    as near to the point as before.
+    """
     weight = ' font-weight="600"' if strong else ' fill-opacity="0.7"'
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor"{weight}>{html.escape(text)}</text>'
+        f'<text x="{x:.1f}" y="{y:.1f}" dx="{right / _LETTER:.2f}em" dy="{down / _LETTER:.2f}em" '
+        f'text-anchor="{anchor}" fill="currentColor"{weight}>{html.escape(text)}</text>'
     )
 
 
@@ -274,7 +285,7 @@ def _rect(box: _Box, frame: _Frame, colour: str, title: str) -> str:
     edge = "#ffffff" if width > 4 and height > 4 else colour or "none"
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour or _HATCH}" '
-        f'stroke="{edge}" stroke-width="1"><title>{html.escape(title)}</title></rect>'
+        f'stroke="{edge}" stroke-width="1" vector-effect="non-scaling-stroke"><title>{html.escape(title)}</title></rect>'
     )
 
 
@@ -286,8 +297,8 @@ def _caption(box: _Box, frame: _Frame, colour: str, name: str) -> str:
     if width < 6.8 * len(text) + 14 or height < 18:
         return ""
     return (
-        f'<text x="{x + width / 2:.1f}" y="{y + height / 2 + 4:.1f}" text-anchor="middle" fill="#1b2530" '
-        f'stroke="{colour}" stroke-width="5" stroke-linejoin="round" paint-order="stroke" pointer-events="none">'
+        f'<text x="{x + width / 2:.1f}" y="{y + height / 2:.1f}" dy="0.36em" text-anchor="middle" '
+        f'fill="#1b2530" stroke="{colour}" stroke-width="0.45em" stroke-linejoin="round" paint-order="stroke" pointer-events="none">'
         f"{html.escape(text)}</text>"
     )
 

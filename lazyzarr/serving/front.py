@@ -11,6 +11,7 @@ import html
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from lazyzarr.display.page import policy
 from lazyzarr.errors import LazyZarrError
 from lazyzarr.serving.keys import LOG, ServedStore, tag_of
 
@@ -21,7 +22,7 @@ Send = Callable[[Any], Awaitable[None]]
 _HERE = "http://here.invalid"
 """Stands for the URL of the server in the page, which is made once."""
 _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-cache"))
-POLICY = b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+POLICY = f"{policy()}; frame-ancestors 'none'".encode()
 """What the page may load: nothing but itself."""
 
 

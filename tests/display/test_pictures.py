@@ -123,7 +123,8 @@ def test_page_is_well_formed_and_asks_for_nothing() -> None:
     root = ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))
     assert root.findtext("head/title") == "<t>"
     assert [img.get("src", "")[:22] for img in root.iter("img")] == ["data:image/png;base64,"]
-    assert "http" not in text
+    assert "http:" not in text
+    assert "https:" not in text
     assert "url(" not in text
 
 
