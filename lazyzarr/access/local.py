@@ -24,7 +24,7 @@ import numpy as np
 from lazyzarr.access.counts import Counts
 from lazyzarr.access.local_errors import beyond, failure, not_regular
 from lazyzarr.access.policy import Grant, denied
-from lazyzarr.access.stamps import changed, compare, digest, needs_content
+from lazyzarr.access.stamps import Whole, changed, compare, digest, needs_content
 from lazyzarr.access.url import from_user, plain_path, shown, to_path
 from lazyzarr.errors import (
     LazyZarrError,
@@ -230,10 +230,10 @@ class LocalFiles:
             self._counts.add(url, requests=1)
             return stamp_of(file.info)
 
-    def verify(self, url: str, grant: Grant | None, expected: Stamp) -> Stamp:
+    def verify(self, url: str, grant: Grant | None, expected: Stamp, whole: Whole | None = None) -> Stamp:
         """Compare a file with a stamp, by content where only a digest can tell, and return what the file is now."""
         with self._open(url, grant) as file:
-            _check(file, expected)
+            _check(file, expected, whole)
         return stamp_of(file.info)
 
     def is_still(self, url: str, accepted: Stamp) -> bool:
@@ -339,7 +339,7 @@ def _scatter(file: _Opened, offset: int, views: list[memoryview]) -> None:
             views[first] = views[first][got:]
 
 
-def _check(file: _Opened, expected: Stamp) -> None:
+def _check(file: _Opened, expected: Stamp, whole: Whole | None = None) -> None:
     """Compare with the stamp *after* reading, so that a change during the read is seen as well."""
     before, after = file.info, os.fstat(file.fd)
     if after.st_mtime_ns != before.st_mtime_ns or after.st_size != before.st_size:
@@ -350,6 +350,8 @@ def _check(file: _Opened, expected: Stamp) -> None:
         and expected.inode in (None, after.st_ino)
     ):
         return
+    if whole is not None:
+        expected = whole() or expected
     found = stamp_of(after)
     if needs_content(expected, found):
         content = _exactly(file, 0, after.st_size)

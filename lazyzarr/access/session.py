@@ -18,7 +18,7 @@ from lazyzarr.access.counts import Counts
 from lazyzarr.access.local import LocalFiles
 from lazyzarr.access.policy import Grant
 from lazyzarr.access.remote import Answer, Backend, Options, Settings, Span, backend_module, beyond
-from lazyzarr.access.stamps import compare, digest, needs_content
+from lazyzarr.access.stamps import Whole, compare, digest, needs_content
 from lazyzarr.access.url import as_prefix, from_user, parse, shown
 from lazyzarr.errors import AccessDenied, SourceMissing, ViewSchemaError
 from lazyzarr.ir.layout import Stamp
@@ -349,10 +349,15 @@ class Session:
         url, backend, granted = self._route(url, grant)
         return backend.list_dir(url, granted=granted)
 
-    def verify(self, url: str, stamp: Stamp, *, grant: str = "") -> None:
+    def verify(self, url: str, stamp: Stamp, *, grant: str = "", whole: Whole | None = None) -> None:
         """Return if an object, such as the metadata document of a Zarr array, is the one that was referenced.
 
-        A remote object is asked once per session, a local file is looked at each time.
+        A remote object is asked once per session, a local file each time.
+
+        Parameters
+        ----------
+        whole
+            Where ``stamp`` is without a digest: loads it with the digest, if a local file differs.
 
         Raises
         ------
@@ -365,12 +370,11 @@ class Session:
             return
         key = (url, grant, stamp)
         accepted = self._verified.get(key)
-        if url[:7] == "file://":
-            if accepted is not None and self._local.is_still(url, accepted):
-                return
-            found = self._local.verify(url, self._grant(grant), stamp)
-        elif accepted is not None:
+        local = url[:7] == "file://"
+        if accepted is not None and (not local or self._local.is_still(url, accepted)):
             return
+        if local:
+            found = self._local.verify(url, self._grant(grant), stamp, whole)
         else:
             route, backend, granted = self._route(url, grant)
             # without a tag only the content can tell, so that is asked for at once

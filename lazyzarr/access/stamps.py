@@ -9,12 +9,14 @@ Refuses to fetch anything: whoever has the answer in hand asks.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Buffer
+from collections.abc import Buffer, Callable
 
 from lazyzarr.access.url import shown
 from lazyzarr.errors import SourceChanged
 from lazyzarr.ir.layout import Stamp
 
+Whole = Callable[[], Stamp | None]
+"""Loads a stamp with its digest, which is asked for where one without it differs."""
 _FIELDS = ("size", "mtime_ns", "inode", "etag")
 _TELLING = ("mtime_ns", "inode", "etag")
 """Fields of which an equal one tells that the content is equal."""

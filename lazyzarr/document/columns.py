@@ -112,6 +112,13 @@ class LazyColumn:
         self._chain = compile_chain(layout)
 
     def __getitem__(self, key: Any, /) -> Any:
+        # one row, or neighbours, of a point read: nine of these make one stored array
+        if type(key) is int:
+            row = self._row(key)
+            number, at = divmod(row, self._layout.chunk_shape[0])
+            return self._chunk(number)[at]
+        if type(key) is slice:
+            return self._slice(key)
         if key is Ellipsis or (isinstance(key, tuple) and not key):
             return self.__array__()[key]
         if isinstance(key, tuple):
@@ -119,12 +126,9 @@ class LazyColumn:
             rows = self[parts[0]]
             behind = parts[1:] if isinstance(parts[0], int) else (slice(None), *parts[1:])
             return rows[behind] if len(parts) > 1 else rows
-        if isinstance(key, slice):
-            return self._slice(cast("slice[Any, Any, Any]", key))
         if isinstance(key, np.ndarray):
             return self._gather(cast(Array, key).astype(np.int64, copy=False))
-        row = self._row(operator.index(key))
-        return self._slice(slice(row, row + 1))[0]
+        return self[operator.index(key)]
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -179,11 +183,11 @@ class LazyColumn:
         return out
 
     def _chunk(self, number: int) -> Array:
-        if 0 in self.shape[1:]:
-            return np.empty((self._layout.chunk_shape[0], *self.shape[1:]), self.dtype)
         key = (self._url, number)
         found = self._cache.get(key)
         if found is None:
+            if 0 in self.shape[1:]:
+                return np.empty((self._layout.chunk_shape[0], *self.shape[1:]), self.dtype)
             found = self._load(number)
             self._check(found)
             if found.flags.writeable:

@@ -21,6 +21,7 @@ NONE = -1
 """In integer columns of stamps: the stamp does not have this field."""
 _STAMP_NUMBERS = ("size", "mtime_ns", "inode")
 _STAMP_TEXTS = ("etag", "digest")
+"""The digest last."""
 
 
 def tile_columns(arrays: Sequence[StoredArray], origins: np.ndarray, layouts: np.ndarray) -> dict[str, Column]:
@@ -93,9 +94,32 @@ def located_rows(table: Table, rows: np.ndarray) -> list[tuple[str, Stamp | None
     return list(zip(absolute, _stamps(table, rows, rows), strict=True))
 
 
-def tile_array(graph: Graph, node: Tiles, row: int) -> StoredArray:
-    """The stored array of one row."""
-    return tile_arrays(graph, node, np.array([row]))[0]
+def tile_array(graph: Graph, node: Tiles, row: int, *, digest: bool = True) -> StoredArray:
+    """The stored array of one row; without ``digest`` that of its stamp is not loaded, see `tile_stamp`."""
+    table = graph.tables[node.table]
+    url = text_at(table["url_end"], table["url"], row)
+    return StoredArray(
+        layout=node.layouts[int(table["layout"][row])],
+        shape=tuple(np.asarray(table["shape"][row]).tolist()),
+        location=table.resolve(url) if table.resolve else url,
+        refs=node.refs,
+        refs_first=int(table["refs_first"][row]) if node.refs else 0,
+        stamp=tile_stamp(table, row, digest=digest),
+        grant=table.grant,
+    )
+
+
+def tile_stamp(table: Table, row: int, *, digest: bool = True) -> Stamp | None:
+    """The stamp of one row."""
+    columns = table.columns
+    found: dict[str, Any] = {}
+    for field in _STAMP_NUMBERS:
+        if field in columns and (value := int(columns[field][row])) != NONE:
+            found[field] = value
+    for field in _STAMP_TEXTS if digest else _STAMP_TEXTS[:1]:
+        if field in columns and (text := text_at(columns[f"{field}_end"], columns[field], row)):
+            found[field] = text
+    return Stamp(**found) if found else None
 
 
 def tile_box(graph: Graph, node: Tiles, row: int) -> tuple[slice, ...]:

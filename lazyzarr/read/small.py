@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -18,18 +19,19 @@ import msgspec
 import numpy as np
 
 from lazyzarr.access.session import Session
+from lazyzarr.access.stamps import Whole
 from lazyzarr.algebra.span import Span, within
 from lazyzarr.codecs.chain import Chain, compile_chain
 from lazyzarr.codecs.values import decode_values
 from lazyzarr.errors import LazyZarrError, SourceChanged
 from lazyzarr.ir import fill
-from lazyzarr.ir.chunk_keys import chunk_keys
+from lazyzarr.ir.chunk_keys import chunk_key
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, Stamp, StoredArray
 from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Fill, Index, Recode, Source, Stack, Tiles, Transpose
 from lazyzarr.ir.schema import Schema, infer
-from lazyzarr.ir.tiles import tile_array
+from lazyzarr.ir.tiles import tile_array, tile_stamp
 from lazyzarr.lower.sources import meeting, nearby
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.failure import named, not_plain
@@ -53,6 +55,13 @@ Box = tuple[tuple[int, int, int], ...]
 """(first, step, count) of the view for each of its axes."""
 
 
+class _Leaf(NamedTuple):
+    """A stored array, and the rest of its stamp as `Piece.whole`."""
+
+    array: StoredArray
+    whole: Whole | None = None
+
+
 class Piece(NamedTuple):
     """A box of a stored array that fills a box of the view."""
 
@@ -60,6 +69,8 @@ class Piece(NamedTuple):
     layout: Layout
     axes: tuple[Axis, ...]
     box: Box
+    whole: Whole | None
+    """The stamp of the array, where that at hand is without a digest that would have to be loaded."""
 
 
 class Window(NamedTuple):
@@ -103,7 +114,8 @@ def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarr
         out[_key(box)] = value
     for piece in pull.pieces:
         if piece.array.stamp is not None and piece.array.refs is None:
-            session.verify(metadata_url(piece.array, piece.layout), piece.array.stamp, grant=piece.array.grant)
+            document = metadata_url(piece.array, piece.layout)
+            session.verify(document, piece.array.stamp, grant=piece.array.grant, whole=piece.whole)
     for window in windows:
         _read(window, graph, session, counts, out)
     return out
@@ -153,8 +165,7 @@ class _Pull:
                 case Concat() | Stack():
                     return self._join(position, node, axes, box, above)
                 case Source():
-                    array = self.graph.arrays[node.array]
-                    return self._leaf(array, array.layout, axes, box, above)
+                    return self._leaf(_Leaf(self.graph.arrays[node.array]), axes, box, above)
                 case Tiles():
                     return self._tiles(node, axes, box, above)
                 case Fill():
@@ -208,20 +219,20 @@ class _Pull:
             parts = self._parts(node, rows.tolist(), axes, box)
         if parts is None:
             return False
-        return all(self._leaf(array, array.layout, inner, into, above) for array, inner, into in parts)
+        return all(self._leaf(leaf, inner, into, above) for leaf, inner, into in parts)
 
     def _parts(
         self, node: Tiles, rows: Sequence[int], axes: tuple[Axis, ...], box: Box
-    ) -> list[tuple[StoredArray, tuple[Axis, ...], Box]] | None:
+    ) -> list[tuple[_Leaf, tuple[Axis, ...], Box]] | None:
         """What some rows of a tile table have of a box of the view; None if they do not fill it.
 
         Tiles that overlap do not count as filling: their cells would hide that others are filled by none.
         """
         met: list[tuple[list[int], list[int]]] = []
-        parts: list[tuple[StoredArray, tuple[Axis, ...], Box]] = []
+        parts: list[tuple[_Leaf, tuple[Axis, ...], Box]] = []
         covered = 0
         for row in rows:
-            array, origin, lengths = self._tile(node, row)
+            leaf, origin, lengths = self._tile(node, row)
             inner, part_box = axes, box
             for axis, (start, length) in enumerate(zip(origin, lengths, strict=True)):
                 part = _clip(inner, axis, start, start + length, part_box)
@@ -235,10 +246,10 @@ class _Pull:
                 if any(_overlap(origin, lengths, *other) for other in met):
                     return None
                 met.append((origin, lengths))
-                parts.append((array, inner, part_box))
+                parts.append((leaf, inner, part_box))
         return parts if covered == math.prod(a.count for a in axes) else None
 
-    def _tile(self, node: Tiles, row: int) -> tuple[StoredArray, list[int], list[int]]:
+    def _tile(self, node: Tiles, row: int) -> tuple[_Leaf, list[int], list[int]]:
         """The stored array of a row with the origin and the lengths of its box; the last ones used are kept."""
         table = self.graph.tables[node.table]
         kept: dict[Any, Any] = table.memo.setdefault("tiles", {})
@@ -247,23 +258,33 @@ class _Pull:
         if found is None:
             if len(kept) >= _TILES_KEPT:
                 kept.clear()  # another thread may do so at any time, too
-            array = tile_array(self.graph, node, row)
-            lengths = list(array.shape)
+            leaf = self._row(node, row)
+            lengths = list(leaf.array.shape)
             if node.new_axis is not None:
                 lengths.insert(node.new_axis, 1)
-            found = kept[key] = (array, np.asarray(table["origin"][row : row + 1])[0].tolist(), lengths)
+            found = kept[key] = (leaf, np.asarray(table["origin"][row]).tolist(), lengths)
         return found
 
-    def _leaf(self, array: StoredArray, number: int, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
+    def _row(self, node: Tiles, row: int) -> _Leaf:
+        table = self.graph.tables[node.table]
+        if node.refs is None and "digest" in table and not table.in_memory:
+            array = tile_array(self.graph, node, row, digest=False)
+            timed = array.stamp is not None and array.stamp.mtime_ns is not None
+            if timed and (array.location or "").startswith("file://"):
+                return _Leaf(array, partial(tile_stamp, table, row))
+        return _Leaf(tile_array(self.graph, node, row))
+
+    def _leaf(self, leaf: _Leaf, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
+        array = leaf.array
         if array.values is not None or array.variants or array.places:
             return False
-        layout = self._layout(number, above)
+        layout = self._layout(array.layout, above)
         chain = compile_chain(layout)
         if chain.sharding is not None or chain.dtype.hasobject:
             return False
         for axis, length in zip(axes, layout.chunk_shape, strict=True):
             self.chunks += abs(_last(axis) // length - axis.start // length)
-        self.pieces.append(Piece(array, layout, axes, box))
+        self.pieces.append(Piece(array, layout, axes, box, leaf.whole))
         return self.chunks + len(self.pieces) <= MOST_CHUNKS
 
     def _layout(self, number: int, above: tuple[int, ...]) -> Layout:
@@ -381,8 +402,7 @@ def _place(window: Window, graph: Graph) -> tuple[str, int, int, bool]:
     """Location, offset, length [bytes] and presence of the chunk; length -1: not a byte range."""
     array, layout = window.piece.array, window.piece.layout
     if array.refs is None:
-        coords = np.array([window.chunk], np.int64).reshape(1, len(window.chunk))
-        return chunk_keys(layout.chunk_keys, coords, f"{array.location}/")[0], 0, -1, True
+        return chunk_key(layout.chunk_keys, window.chunk, f"{array.location}/"), 0, -1, True
     row = 0
     for chunk, n, c in zip(window.chunk, array.shape, layout.chunk_shape, strict=True):
         row = row * -(-n // c) + chunk

@@ -72,6 +72,33 @@ def test_a_point_of_many_sources_touches_one(template: Path, count: int) -> None
         view[3].read()
 
 
+def test_a_digest_is_loaded_for_a_source_that_differs(template: Path) -> None:
+    """Of sources in one place and time the digest can tell nothing; of others it tells all."""
+    folder = template.parent.parent
+    for number in range(1, 400):
+        copied(template, number)
+    lz.save(lz.concat([lz.open(folder / str(number) / "a.zarr") for number in range(400)]), folder / "view.zarr")
+
+    def digests(touched: list[str]) -> int:
+        return sum("/digest" in line for line in touched)
+
+    view = lz.open(folder / "view.zarr")
+    with watched(folder) as touched:
+        assert view[602, 3].read() == DATA[2, 3]
+    assert digests(touched) == 0
+    document = folder / "300" / "a.zarr" / "zarr.json"
+    text = document.read_bytes()
+    document.unlink()
+    document.write_bytes(text)  # as after a copy: another time, another inode, the same content
+    with watched(folder) as touched:
+        assert view[902, 3].read() == DATA[2, 3]
+    assert digests(touched) > 0
+    document.write_bytes(text.replace(b" ", b"\t", 1))
+    for opened in (view, lz.open(folder / "view.zarr")):
+        with pytest.raises(lz.SourceChanged, match="digest was sha256"):
+            opened[902, 3].read()
+
+
 def test_the_same_over_http(template: Path) -> None:
     folder = template.parent.parent
     lz.save(joined(template, 1000), folder / "view.zarr")
