@@ -74,7 +74,7 @@ def explain(graph: Graph, stage: Stage, *, reader: Reader, trace: bool = False, 
 
 def render_problems(found: Flatness) -> list[str]:
     """Each reason why a view is not of class L0, with its remedy."""
-    return [f"{problem.level}: {problem.what}; {problem.remedy}" for problem in found.problems]
+    return list(map(str, found.problems))
 
 
 def _nodes(graph: Graph, limit: int) -> list[str]:

@@ -113,7 +113,7 @@ def _graph(found: Outcome) -> Section:
 
 def _flatness(found: Outcome) -> Section:
     known = flatness_of(found.view.ir)
-    reasons = [f"{problem.level}: {problem.what}; {problem.remedy}" for problem in known.problems]
+    reasons = list(map(str, known.problems))
     return Section(
         f"How flat: {known.level}",
         "L0 is a plain list of whole chunks that any Zarr reader could use. What keeps this view from it:",

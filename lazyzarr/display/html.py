@@ -161,10 +161,7 @@ def _nodes(graph: Graph) -> str:
 def _problems(known: Flatness | None) -> str:
     if known is None or not known.problems:
         return ""
-    items = "".join(
-        f"<li>{problem.level}: {html.escape(spelling.printable(problem.what))}; {html.escape(problem.remedy)}</li>"
-        for problem in known.problems
-    )
+    items = "".join(f"<li>{html.escape(spelling.printable(str(problem)))}</li>" for problem in known.problems)
     return _folded(f"why {known.level} and not L0", f'<ul style="margin:4px 0;padding-left:20px">{items}</ul>')
 
 

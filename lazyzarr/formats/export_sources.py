@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -18,7 +19,9 @@ import numpy as np
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import shown
 from lazyzarr.errors import SaveUnsupported
+from lazyzarr.ir.graph import Graph
 from lazyzarr.lower.aligned import INLINE, MISSING, OBJECT, AlignedManifest
+from lazyzarr.lower.naming import NUMBERED, Naming, listed_nodes
 
 _THREADS = 16
 _HERE_ONLY = ("store://", "memory://")
@@ -40,6 +43,22 @@ class Source:
     path: str
     attributes: Mapping[str, Any]
     array: Flattens | None
+
+
+@contextmanager
+def with_nodes(array: Any) -> Generator[None]:
+    """A refusal inside tells which nodes of the view decide how its bytes are stored, too.
+
+    A manifest that was made before has no nodes any more.
+    """
+    try:
+        yield
+    except SaveUnsupported as error:
+        graph = getattr(array, "ir", None)
+        if isinstance(graph, Graph):
+            nodes = listed_nodes(Naming(graph).of_storage()).strip()
+            error.args = (f"{error.args[0]}; it is made of {nodes}; {NUMBERED}",)
+        raise
 
 
 def sources(given: Any, name: str) -> Iterator[Source]:

@@ -17,11 +17,13 @@ from typing import Any, Literal
 import numpy as np
 
 from lazyzarr.errors import NotFlat, SaveUnsupported, SourceMissing
+from lazyzarr.formats.export_sources import with_nodes
 from lazyzarr.formats.referenced import json_values
 from lazyzarr.formats.zarr_references import cf_decode
 from lazyzarr.ir.data_type import msgspec_form, to_numpy
 from lazyzarr.ir.layout import Json, NamedConfig
 from lazyzarr.lower.aligned import INLINE, MISSING, OBJECT, RANGE, AlignedManifest
+from lazyzarr.lower.naming import NUMBERED
 
 Decode = Literal["exact", "attributes"]
 _THREADS = 8
@@ -52,7 +54,7 @@ def collected(views: Any, path: str, decode: Decode, what: str, *, rectilinear: 
     problems: list[str] = []
     _collect(views, path.strip("/"), decode, rectilinear, found, problems)
     if problems:
-        raise NotFlat(f"{what}; {len(problems)} things are in the way", problems)
+        raise NotFlat(f"{what}; {len(problems)} things are in the way ({NUMBERED})", problems)
     for one in found.arrays.values():
         one.resolve()
     return found
@@ -67,7 +69,8 @@ def _collect(views: Any, path: str, decode: Decode, rectilinear: bool, found: Co
         if not path:
             raise SaveUnsupported("write of a view without a name; an array needs one; pass path=..., or a mapping")
         try:
-            found.arrays[path] = FlatArray(path, views.flatten(rectilinear=rectilinear), decode)
+            with with_nodes(views):
+                found.arrays[path] = FlatArray(path, views.flatten(rectilinear=rectilinear), decode, views)
         except NotFlat as error:
             problems += [f"{path}: {problem}" for problem in error.problems]
     elif isinstance(views, np.ndarray | np.generic | list | int | float | str):
@@ -81,8 +84,9 @@ def _collect(views: Any, path: str, decode: Decode, rectilinear: bool, found: Co
 class FlatArray:
     """One array on its way into another format."""
 
-    def __init__(self, path: str, flat: AlignedManifest, decode: Decode) -> None:
+    def __init__(self, path: str, flat: AlignedManifest, decode: Decode, given: Any) -> None:
         self.path = path
+        self.given = given
         self.flat = flat
         self.lost: list[str] = []
         self.metadata = self._metadata(decode)

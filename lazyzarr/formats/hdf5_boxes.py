@@ -16,6 +16,8 @@ import numpy as np
 
 from lazyzarr.lower.fragments import ROWS, Fragments
 from lazyzarr.lower.lowering import Lowered
+from lazyzarr.lower.naming import Test, gathering, turning
+from lazyzarr.lower.naming import backwards as backwards_by
 from lazyzarr.lower.placements import AFFINE, UNFED, ranges
 from lazyzarr.lower.runs import as_runs
 
@@ -25,8 +27,8 @@ MAX_MAPPINGS = 1 << 17
 MAX_BACKWARDS = 10_000
 """Mappings that may be made of those that read backwards."""
 
-Why = Callable[[str, str, np.ndarray], None]
-"""What is wrong, what to do, and which sources (numbers of the `SourceSpace`) have it."""
+Why = Callable[[str, str, np.ndarray, Test], None]
+"""What is wrong, what to do, which sources (numbers of the `SourceSpace`) have it, and which nodes may be the cause."""
 
 
 def boxes_of(lowered: Lowered, problem: Why) -> Fragments:
@@ -62,7 +64,7 @@ def boxes_of(lowered: Lowered, problem: Why) -> Fragments:
 
 def _too_many(sources: np.ndarray, problem: Why) -> None:
     what = f"takes more than {MAX_MAPPINGS:,} mappings, one for each run of neighbouring cells and each repetition"
-    problem(what, "write a smaller part, or gather and repeat after opening", np.unique(sources))
+    problem(what, "write a smaller part, or gather and repeat after opening", np.unique(sources), gathering)
 
 
 def _fed(found: Fragments) -> np.ndarray:
@@ -85,7 +87,7 @@ def _forwards(found: Fragments, problem: Why) -> Fragments:
             f"is read backwards, which takes {made:,} mappings, one for each cell along the axis; more than "
             f"{MAX_BACKWARDS:,} are not written"
         )
-        problem(what, "flip it after opening, or write a smaller part", np.unique(found.source[rows]))
+        problem(what, "flip it after opening, or write a smaller part", np.unique(found.source[rows]), backwards_by)
         return _rows(found, np.flatnonzero(~rows))
     for axis in range(found.count.shape[1]):
         row, member = ranges(np.zeros(len(found), np.int64), np.where(backwards[:, axis], found.count[:, axis], 1))
@@ -108,7 +110,7 @@ def _orders(found: Fragments, problem: Why) -> None:
         turned |= long[:, axis] & (to < last)
         last = np.where(long[:, axis], to, last)
     if turned.any():
-        problem("has its axes in another order", "transpose it after opening", np.unique(found.source[turned]))
+        problem("has its axes in another order", "transpose it after opening", np.unique(found.source[turned]), turning)
 
 
 def _repeated(found: Fragments) -> Fragments:

@@ -39,6 +39,7 @@ from lazyzarr.lower.chunk_facts import bits
 from lazyzarr.lower.fragments import Fragments
 from lazyzarr.lower.lifting import VALUE_WISE, stored_type
 from lazyzarr.lower.lowering import Lowered, lower
+from lazyzarr.lower.naming import NUMBERED, Naming, Test, decoding, filling, listed_nodes, storing
 
 _SHOWN = 20
 _FILLS = (
@@ -103,7 +104,7 @@ def write_vds(
             made.append(one)
             problems += [f"{source.path}: {text}" for text in one.problems]
     if problems:
-        raise SaveUnsupported(f"write of HDF5 virtual datasets: {len(problems)} in the way:", problems)
+        raise SaveUnsupported(f"write of HDF5 virtual datasets: {len(problems)} in the way ({NUMBERED}):", problems)
     lost: list[str] = []
     write_file(path, _content(groups, made, lost), overwrite=overwrite)
     mappings = sum(len(one.boxes) for one in made)
@@ -134,16 +135,19 @@ class _Virtual:
     def __post_init__(self) -> None:
         self.shape: tuple[int, ...] = self.view.shape
         self.lowered: Lowered = lower(self.view.ir)
-        found: list[tuple[str, str, np.ndarray]] = []
+        self.names = Naming(self.lowered.graph)
+        found: list[tuple[str, str, np.ndarray, Test]] = []
         self.boxes: Fragments = boxes_of(self.lowered, lambda *one: found.append(one))
         placed = self.lowered.placements
-        numbers = np.unique(placed.source[placed.source >= 0])
+        self.numbers = numbers = np.unique(placed.source[placed.source >= 0])
         self.arrays: list[StoredArray] = self.lowered.sources.arrays(numbers)
-        for what, remedy, which in found:
-            self._problem([self.arrays[k] for k in np.searchsorted(numbers, which).tolist()], what, remedy)
+        for what, remedy, which, cause in found:
+            self._problem(np.searchsorted(numbers, which).tolist(), what, remedy, cause)
         self.which = np.searchsorted(numbers, self.boxes.source)
         if not self.shape:
-            self.problems.append("it is a single value, and virtual datasets have axes; expand_dims it")
+            self.problems.append(
+                f"it is a single value{listed_nodes([self.names.view])}, and virtual datasets have axes; expand_dims it"
+            )
         self.datasets = self._datasets()
         self.decodes = self._decodes(numbers)
         self.data_type = stored_type(self.lowered.schema.data_type, self.decodes)
@@ -151,22 +155,24 @@ class _Virtual:
         self.fill = self._fill()
         self.attributes, self.lost = self._attributes()
 
-    def _problem(self, arrays: Sequence[StoredArray], what: str, remedy: str) -> None:
-        names = list(dict.fromkeys(map(described, arrays)))
+    def _problem(self, which: Sequence[int], what: str, remedy: str, cause: Test = storing) -> None:
+        """Something is in the way of some of the arrays; `cause` tells nodes that may have to do with it."""
+        names = list(dict.fromkeys(described(self.arrays[k]) for k in which))
         more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-        self.problems.append(f"{', '.join(names[:_SHOWN])}{more} {what}; {remedy}")
+        nodes = self.names.behind(self.numbers[list(which)].tolist(), cause)
+        self.problems.append(f"{', '.join(names[:_SHOWN])}{more} {what}{listed_nodes(nodes)}; {remedy}")
 
     def _datasets(self) -> list[Dataset]:
         found = datasets_of(self.view.ir, self.arrays, self.view.reader.session)
-        other: dict[NoDataset, list[StoredArray]] = {}
-        for array, one in zip(self.arrays, found, strict=True):
+        other: dict[NoDataset, list[int]] = {}
+        for k, one in enumerate(found):
             if isinstance(one, NoDataset):
-                other.setdefault(one, []).append(array)
+                other.setdefault(one, []).append(k)
             elif os.path.realpath(one.path) == os.path.realpath(self.target):
                 itself = NoDataset("is the file that is to be written", "write to another file")
-                other.setdefault(itself, []).append(array)
-        for (what, remedy), arrays in other.items():
-            self._problem(arrays, what, remedy)
+                other.setdefault(itself, []).append(k)
+        for (what, remedy), which in other.items():
+            self._problem(which, what, remedy)
         return [] if other else [one for one in found if isinstance(one, Dataset)]
 
     def _decodes(self, numbers: np.ndarray) -> list[NamedConfig]:
@@ -176,26 +182,27 @@ class _Virtual:
         placed = self.lowered.placements
         stored = placed.source >= 0
         pairs = np.unique(np.stack([np.searchsorted(numbers, placed.source[stored]), placed.layout[stored]]), axis=1)
-        by_decode: dict[tuple[NamedConfig, ...], list[StoredArray]] = {}
-        recoded: list[StoredArray] = []
+        by_decode: dict[tuple[NamedConfig, ...], list[int]] = {}
+        recoded: list[int] = []
         for number, layout in pairs.T.tolist():
             array, seen = self.arrays[number], self.lowered.layouts[layout]
             below = self.view.ir.layouts[array.layout]
             count = sum(codec.name in VALUE_WISE for codec in seen.codecs)
             decodes = seen.codecs[:count]
-            by_decode.setdefault(decodes, []).append(array)
+            by_decode.setdefault(decodes, []).append(number)
             value = stored_value(seen.fill_value, decodes, seen.data_type, (below.fill_value,))
             same = (seen.codecs[count:], stored_type(seen.data_type, decodes)) == (below.codecs, below.data_type)
             same = same and value is not None and fill.same(value, below.fill_value, below.data_type)
             # without a decode nothing says that integers have the other sign
             same = same and (count > 0 or self.datasets[number].layout.data_type == below.data_type)
             if not same:
-                recoded.append(array)
+                recoded.append(number)
         if recoded:
             self._problem(recoded, "is read with other codecs than it is stored with", "write a copy")
         if len(by_decode) > 1:
-            for decodes, arrays in by_decode.items():
-                self._problem(arrays, f"is decoded with {_told(decodes)}, others differently", "write the parts apart")
+            for decodes, which in by_decode.items():
+                what = f"is decoded with {_told(decodes)}, others differently"
+                self._problem(which, what, "write the parts apart", decoding)
         return list(next(iter(by_decode)))
 
     def _type(self) -> h5t.TypeID | None:
@@ -210,8 +217,7 @@ class _Virtual:
             return h5t.py_create(to_numpy(next(iter(types))))
         if len(encodings) > 1:
             first = {one.encoding: k for k, one in reversed(list(enumerate(self.datasets)))}
-            which = [self.arrays[k] for k in sorted(first.values())]
-            self._problem(which, "have different HDF5 types", "write the parts apart")
+            self._problem(sorted(first.values()), "have different HDF5 types", "write the parts apart")
         return h5t.decode(next(iter(encodings)))
 
     def _fill(self) -> Any:
@@ -223,7 +229,7 @@ class _Virtual:
         if len(values) > 1:
             shown = ", ".join(map(repr, values.values()))
             self.problems.append(
-                f"cells that are stored nowhere have the values {shown}; a virtual dataset has one fill value; write the "
+                f"cells that are stored nowhere have the values {shown}{self._at(filling)}; a virtual dataset has one fill value; write the "
                 "constants to a file"
             )
         known = tuple(dict.fromkeys(repr(one.layout.fill_value) for one in self.datasets))
@@ -232,8 +238,8 @@ class _Virtual:
         stored = stored_value(value, tuple(self.decodes), data_type, tuple(candidates))
         if stored is None and values:
             self.problems.append(
-                f"cells that are stored nowhere read as {value!r}, which no stored value decodes to; give it a fill value "
-                "that one does"
+                f"cells that are stored nowhere read as {value!r}{self._at(filling)}, which no stored value decodes to; "
+                "give it a fill value that one does"
             )
         if stored is None or self.type is None or to_numpy(self.data_type).kind in "TO":
             return None
@@ -241,6 +247,9 @@ class _Virtual:
         if self.datasets:
             cell = cell.view(to_numpy(self.datasets[0].layout.data_type))
         return cell
+
+    def _at(self, cause: Test) -> str:
+        return listed_nodes(self.names.of_kind(cause))
 
     def _attributes(self) -> tuple[dict[str, Any], list[str]]:
         """Attributes with the types that the sources have, those of the packing among them; and what is lost."""
@@ -250,20 +259,22 @@ class _Virtual:
             return attributes, lost
         if len(self.decodes) > 1 or self.decodes[0].name != "lazyzarr.unpack":
             self.problems.append(
-                f"the decode {_told(self.decodes)} is not CF packing; open the sources with packing='raw', or write a copy"
+                f"the decode {_told(self.decodes)}{self._at(decoding)} is not CF packing; open the sources with "
+                "packing='raw', or write a copy"
             )
             return attributes, lost
         packing = packing_attributes(self.decodes[0], [one.attributes for one in self.datasets], data_type)
         if packing is None:
             self.problems.append(
-                f"the decode {_told(self.decodes)} has no attributes that readers decode alike; open the sources with "
-                "packing='raw'"
+                f"the decode {_told(self.decodes)}{self._at(decoding)} has no attributes that readers decode alike; open "
+                "the sources with packing='raw'"
             )
             return attributes, lost
         doubled = [one for one in packing if one in attributes]
         if doubled:
             self.problems.append(
-                f"the attributes {', '.join(doubled)} stand beside the decode and would be applied as well; remove them"
+                f"the attributes {', '.join(doubled)} stand beside the decode{self._at(decoding)} and would be applied as "
+                "well; remove them"
             )
         return attributes | packing, lost
 

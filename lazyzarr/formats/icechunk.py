@@ -23,6 +23,7 @@ import zarr
 from zarr.buffer import cpu
 
 from lazyzarr.errors import SaveConflict, SaveUnsupported
+from lazyzarr.formats.export_sources import with_nodes
 from lazyzarr.formats.flat_arrays import Decode, FlatArray, collected, finite
 from lazyzarr.formats.icechunk_repository import local_etag
 from lazyzarr.formats.report import UNEVEN, ExportReport
@@ -141,9 +142,10 @@ def _check_readable(one: FlatArray, store: icechunk.IcechunkStore) -> None:
             zarr.open_array(store, path=one.path, mode="r")
     # what zarr-python raises for a type, a codec or a grid that it does not know or has no code for
     except (ValueError, TypeError, KeyError, NotImplementedError) as error:
-        raise SaveUnsupported(
-            f"write of {one.path}: zarr-python does not read an array of this kind ({error}); copy it with other codecs"
-        ) from error
+        with with_nodes(one.given):
+            raise SaveUnsupported(
+                f"write of {one.path}: zarr-python does not read an array of this kind ({error}); copy it with other codecs"
+            ) from error
 
 
 def _at_once(one: FlatArray, store: icechunk.IcechunkStore, checksum: Any) -> None:
@@ -203,7 +205,13 @@ def _check_free(store: icechunk.IcechunkStore, paths: Sequence[str], overwrite: 
 def _check_containers(store: icechunk.IcechunkStore, arrays: Any) -> None:
     """Every location has to be below a container of the repository."""
     known = tuple(store.session.config.virtual_chunk_containers or {})
-    urls = [url for one in arrays for url in one.flat.url_table()[0] if not url.startswith(known or ("\0",))]
+    for one in arrays:
+        urls = [url for url in one.flat.url_table()[0] if not url.startswith(known or ("\0",))]
+        with with_nodes(one.given):
+            _check_contained(urls)
+
+
+def _check_contained(urls: Sequence[str]) -> None:
     if urls:
         prefix = urls[0].rpartition("/")[0] + "/"
         raise SaveUnsupported(

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from lazyzarr.errors import ExtraMissing, SaveUnsupported
-from lazyzarr.formats.export_sources import Source, counts, flat_of, json_attributes, sources
+from lazyzarr.formats.export_sources import Source, counts, flat_of, json_attributes, sources, with_nodes
 from lazyzarr.formats.local_output import local_target, write_file, write_folder
 from lazyzarr.formats.plain_zarr import PlainArray, plain_array
 from lazyzarr.formats.reference_places import written
@@ -105,7 +105,10 @@ def write(
     if record_size < 1:
         raise SaveUnsupported(f"write with record_size {record_size}; a file holds at least one reference")
     made = _Written(url, zarr_format, relative, rectilinear)
-    nodes = [made.node(source) for source in sources(views, name)]
+    nodes: list[_Node] = []
+    for source in sources(views, name):
+        with with_nodes(source.array):
+            nodes.append(made.node(source))
     if parquet:
         write_folder(path, _folder(nodes, made, record_size))
     else:

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from lazyzarr.errors import SaveUnsupported
-from lazyzarr.formats.export_sources import counts, flat_of, json_attributes, lengths_of, sources
+from lazyzarr.formats.export_sources import Source, counts, flat_of, json_attributes, lengths_of, sources, with_nodes
 from lazyzarr.formats.local_output import local_target, write_folder
 from lazyzarr.formats.manifest_reading import TRANSFORMER
-from lazyzarr.formats.plain_zarr import plain_array
+from lazyzarr.formats.plain_zarr import PlainArray, plain_array
 from lazyzarr.formats.reference_places import written
 from lazyzarr.formats.report import ExportReport
 from lazyzarr.ir.chunk_keys import chunk_keys
@@ -79,14 +79,8 @@ def write(views: Any, target: str | os.PathLike[str], *, name: str = "data", rel
             }
             files.append((f"{above}zarr.json", _text(document)))
             continue
-        flat = flat_of(source)
-        if (flat.state == INLINE).any():
-            raise SaveUnsupported(
-                f"write of {source.path!r} as manifest.json; {int((flat.state == INLINE).sum())} chunks are in memory and "
-                "a manifest refers to objects only; write kerchunk references, or write the chunks with zarr first",
-                where=source.path,
-            )
-        plain = plain_array(flat, source.path, 3, _KEYS)
+        with with_nodes(source.array):
+            flat, plain = _array(source)
         document = plain.documents["zarr.json"]
         document["storage_transformers"] = [{"name": TRANSFORMER, "configuration": {"manifest": "./manifest.json"}}]
         files.append((f"{above}zarr.json", _text(document)))
@@ -99,6 +93,17 @@ def write(views: Any, target: str | os.PathLike[str], *, name: str = "data", rel
         lost.append(f"pins of {pins} references: nothing in the manifest says what the objects were")
     write_folder(path, files)
     return ExportReport("manifest.json", str(path), arrays, references, unpinned=references, lost=tuple(lost))
+
+
+def _array(source: Source) -> tuple[AlignedManifest, PlainArray]:
+    flat = flat_of(source)
+    if (flat.state == INLINE).any():
+        raise SaveUnsupported(
+            f"write of {source.path!r} as manifest.json; {int((flat.state == INLINE).sum())} chunks are in memory and "
+            "a manifest refers to objects only; write kerchunk references, or write the chunks with zarr first",
+            where=source.path,
+        )
+    return flat, plain_array(flat, source.path, 3, _KEYS)
 
 
 def _entries(flat: AlignedManifest, base: str, *, relative: bool) -> Iterator[tuple[str, dict[str, Any]]]:

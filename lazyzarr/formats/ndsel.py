@@ -17,6 +17,7 @@ from lazyzarr.formats.index_transforms import Transform, read_transform
 from lazyzarr.formats.tensorstore import Viewed
 from lazyzarr.formats.tensorstore_layers import layers_of
 from lazyzarr.lower.lowering import lower
+from lazyzarr.lower.naming import NUMBERED, Naming, gathering, joining, listed_nodes
 
 Json = Any
 Message = Mapping[str, Json]
@@ -137,8 +138,10 @@ def message(view: Viewed) -> dict[str, Json]:
         if len(numbers) == len(arrays) == 1:
             layers = layers_of(lowered.placements, shape, [len(arrays[0].shape)] * len(lowered.placements))
         if layers is None or len(layers.layers) != 1 or layers.output is not None:
+            names = Naming(view.ir)
+            nodes = names.of_kind(joining) or names.of_kind(gathering) or (names.view,)
             raise SaveUnsupported(
-                f"a selection of {len(numbers)} sources; a message selects from one array, each cell by one rule; save "
+                f"a selection of {len(numbers)} sources{listed_nodes(nodes)} ({NUMBERED}); a message selects from one array, each cell by one rule; save "
                 "the view with lz.save, or write it with lz.formats.tensorstore"
             )
         body["output"] = layers.layers[0].transform["output"]

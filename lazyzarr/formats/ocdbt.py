@@ -21,7 +21,7 @@ import numpy as np
 
 from lazyzarr.access.url import shown, to_path
 from lazyzarr.errors import SaveUnsupported, SourceError
-from lazyzarr.formats.export_sources import Source, counts, flat_of, json_attributes, lengths_of, sources
+from lazyzarr.formats.export_sources import Source, counts, flat_of, json_attributes, lengths_of, sources, with_nodes
 from lazyzarr.formats.local_output import local_target, write_folder
 from lazyzarr.formats.ocdbt_tree import LONGEST_PATH, Entries, manifest, tree
 from lazyzarr.formats.report import ExportReport
@@ -159,6 +159,10 @@ class _Collected:
             document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
             self._direct([f"{above}zarr.json"], [json.dumps(document).encode()])
             return
+        with with_nodes(source.array):
+            self._array(source, above, attributes)
+
+    def _array(self, source: Source, above: str, attributes: dict[str, Any]) -> None:
         flat = flat_of(source)
         self.drivers[source.path], documents = _documents(flat, source.path, attributes)
         self._direct([above + key for key in documents], [json.dumps(one).encode() for one in documents.values()])

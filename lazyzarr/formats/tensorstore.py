@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -28,6 +28,7 @@ from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
 from lazyzarr.lower.lowering import Lowered, lower
+from lazyzarr.lower.naming import NUMBERED, Naming, decoding, filling, listed_nodes
 
 Json = Any
 _MOST_TOLD = 20
@@ -124,9 +125,10 @@ def write(view: Viewed, target: str | os.PathLike[str], *, overwrite: bool = Fal
 
 def _written(view: Viewed) -> _Written:
     lowered = lower(view.ir)
+    names = Naming(view.ir)
     problems = _Problems()
-    drivers, arrays = _drivers(lowered, view.ir, problems)
-    problems.check(dtype_name, lowered.schema.data_type, "the view")
+    drivers, arrays = _drivers(lowered, names, problems)
+    problems.check(dtype_name, lowered.schema.data_type, _Where("the view", lambda: (names.view,)))
     problems.raise_any()
     shape = lowered.schema.shape
     placed = lowered.placements
@@ -160,7 +162,7 @@ def _check_memory(arrays: Sequence[StoredArray]) -> None:
 
 
 def _drivers(
-    lowered: Lowered, graph: Graph, problems: _Problems
+    lowered: Lowered, names: Naming, problems: _Problems
 ) -> tuple[dict[tuple[int, int], dict[str, Json]], dict[int, StoredArray]]:
     """The driver of each source and layout that is placed, and the arrays by number."""
     placed = lowered.placements
@@ -168,44 +170,54 @@ def _drivers(
     numbers = np.unique(placed.source[placed.source >= 0])
     arrays = dict(zip(numbers.tolist(), lowered.sources.arrays(numbers), strict=True))
     found: dict[tuple[int, int], dict[str, Json]] = {}
+    tables = names.graph.tables
     for number, layout in pairs:
         if number < 0:
             constant = lowered.constants[-1 - number]
-            made = problems.check(constant_spec, constant.data_type, "a constant", constant.value)
+            where = _Where("a constant", lambda: names.of_kind(filling))
+            made = problems.check(constant_spec, constant.data_type, where, constant.value)
         else:
             array = arrays[number]
             place = "an array in memory" if array.location is None else shown(array.location)
+            where = _Where(place, lambda number=number: names.behind([number], decoding))
             made = problems.check(
-                lambda it, array=array: stored_spec(array, it, graph.tables), lowered.layouts[layout], place
+                lambda it, array=array: stored_spec(array, it, tables), lowered.layouts[layout], where
             )
         found[number, layout] = made or {}
     return found, arrays
+
+
+class _Where(NamedTuple):
+    """Where something is, and which nodes have a part in it; these are looked for only if something is in the way."""
+
+    place: str
+    nodes: Callable[[], tuple[str, ...]]
 
 
 class _Problems:
     """What is in the way, and where; all of it is told at once."""
 
     def __init__(self) -> None:
-        self.places: dict[str, list[str]] = {}
+        self.places: dict[str, list[_Where]] = {}
 
-    def check(self, make: Any, given: Any, place: str, *more: Any) -> Any:
+    def check(self, make: Any, given: Any, where: _Where, *more: Any) -> Any:
         """What `make` gives, or None with its problems noted."""
         try:
             return make(given, *more)
         except NoForm as error:
             for problem in error.problems:
-                self.places.setdefault(problem, []).append(place)
+                self.places.setdefault(problem, []).append(where)
             return None
 
     def raise_any(self) -> None:
         """Raise if something is in the way."""
         if not self.places:
             return
-        lines = [f"specification for TensorStore; {len(self.places)} problems are in the way:"]
+        lines = [f"specification for TensorStore; {len(self.places)} problems are in the way ({NUMBERED}):"]
         for problem, places in list(self.places.items())[:_MOST_TOLD]:
             more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-            lines.append(f"{places[0]}{more}: {problem}")
-        raise SaveUnsupported("\n  - ".join(lines), where=next(iter(self.places.values()))[0])
+            lines.append(f"{places[0].place}{more}{listed_nodes(places[0].nodes())}: {problem}")
+        raise SaveUnsupported("\n  - ".join(lines), where=next(iter(self.places.values()))[0].place)
 
 
 def _labels(view: Viewed, rank: int) -> tuple[dict[str, Json], list[str]]:

@@ -27,6 +27,7 @@ from lazyzarr.lower.chunk_facts import Facts, has_shards
 from lazyzarr.lower.fragments import blocks
 from lazyzarr.lower.lifting import Form, common_order, lifted, spelled
 from lazyzarr.lower.lowering import Lowered
+from lazyzarr.lower.naming import NUMBERED, Naming, cutting, decoding, filling, joining, turning
 from lazyzarr.lower.problems import Problem, layouts_problem, many
 from lazyzarr.lower.runs import as_runs
 from lazyzarr.lower.scattering import scattered
@@ -102,9 +103,9 @@ def not_flat(shape: Sequence[int], problems: Sequence[Problem]) -> NotFlat:
     level = max(problem.level for problem in problems)
     headline = (
         f"flatten: the view of shape {tuple(shape)} is of class {level}; a plain manifest has one whole stored chunk "
-        f"for each chunk of its grid; {many(len(problems), 'problem')} in the way:"
+        f"for each chunk of its grid; {many(len(problems), 'problem')} in the way ({NUMBERED}):"
     )
-    return NotFlat(headline, [f"{p.level}: {p.what}; {p.remedy}" for p in problems])
+    return NotFlat(headline, list(map(str, problems)))
 
 
 def judge(lowered: Lowered) -> Judgement:
@@ -113,12 +114,13 @@ def judge(lowered: Lowered) -> Judgement:
     for block in blocks(lowered):
         facts.add(as_runs(block))
     dtype = to_numpy(lowered.schema.data_type)
-    problems = facts.tally.problems(dtype.itemsize)
-    form, order, of_forms = _form(facts)
+    names = Naming(lowered.graph)
+    problems = facts.tally.problems(dtype.itemsize, names)
+    form, order, of_forms = _form(facts, names)
     problems.extend(of_forms)
-    lengths, of_grid = _grid(facts)
+    lengths, of_grid = _grid(facts, names)
     problems.extend(of_grid)
-    fill_value, of_fill = _fill(facts)
+    fill_value, of_fill = _fill(facts, names)
     problems.extend(of_fill)
     return Judgement(
         problems=tuple(sorted(problems, key=lambda p: p.level)),
@@ -137,7 +139,7 @@ def _read_shape(facts: Facts) -> tuple[int, ...] | None:
     return known if len(known) == len(lengths) else None
 
 
-def _form(facts: Facts) -> tuple[Form, tuple[int, ...] | None, list[Problem]]:
+def _form(facts: Facts, names: Naming) -> tuple[Form, tuple[int, ...] | None, list[Problem]]:
     """The one form of all chains, the order of axes that is right for all of them, and what speaks against it."""
     rank = facts.rank
     if not facts.forms:
@@ -146,11 +148,12 @@ def _form(facts: Facts) -> tuple[Form, tuple[int, ...] | None, list[Problem]]:
     keys = [key for key, _ in facts.form_counts.most_common()]
     form = facts.forms[keys[0]]
     if len(keys) > 1:
-        problems.append(layouts_problem([facts.form_names[k] for k in keys], [facts.form_counts[k] for k in keys]))
+        counts = [facts.form_counts[k] for k in keys]
+        nodes = names.behind([facts.examples[k] for k in keys], decoding)
+        problems.append(layouts_problem([facts.form_names[k] for k in keys], counts, nodes))
     for refusal, count in facts.refusals.items():
-        problems.append(
-            Problem("L3", f"{refusal} ({many(count, 'fragment')})", "materialize them, or read it as a view", count)
-        )
+        what, remedy = f"{refusal} ({many(count, 'fragment')})", "materialize them, or read it as a view"
+        problems.append(Problem("L3", what, remedy, count, names.behind([facts.examples[refusal]], turning)))
     order = form.fixed if form.fixed is not None else common_order(facts.orders, rank)
     if order is None or any(facts.forms[key].fixed not in (None, order) for key in keys):
         minority = facts.orders.total() - facts.orders.most_common(1)[0][1]
@@ -161,6 +164,7 @@ def _form(facts: Facts) -> tuple[Form, tuple[int, ...] | None, list[Problem]]:
                 f"transpose the sources alike, materialize the {many(minority, 'fragment')} of the minority, or read it "
                 "as a view",
                 minority,
+                names.behind([facts.examples[one] for one in facts.orders], turning),
             )
         )
     return form, order, problems
@@ -186,7 +190,7 @@ def default_form(facts: Facts) -> tuple[Form, tuple[int, ...]]:
     return Form((), ({"name": name, "configuration": plain},), None), tuple(range(rank))
 
 
-def _grid(facts: Facts) -> tuple[tuple[int | tuple[int, ...] | None, ...], list[Problem]]:
+def _grid(facts: Facts, names: Naming) -> tuple[tuple[int | tuple[int, ...] | None, ...], list[Problem]]:
     """Chunk lengths along each axis, and what keeps the boxes of fragments from being one regular grid.
 
     Where boxes of different sources lie across each other, the grid of all cuts (the common refinement) still has
@@ -195,6 +199,9 @@ def _grid(facts: Facts) -> tuple[tuple[int | tuple[int, ...] | None, ...], list[
     """
     solved = [axis.solve() for axis in facts.axes]
     problems = [problem for _, problem in solved if problem is not None]
+    if problems:
+        nodes = names.of_kind(joining) or names.of_kind(cutting)
+        problems = [msgspec.structs.replace(problem, nodes=nodes) for problem in problems]
     if any(p.level == "L2" for p in problems):
         cells = math.prod(len(axis.cuts()) + 1 for axis in facts.axes)
         if cells > max(_MOST_REFINED, _REFINED_PER_FRAGMENT * facts.tally.total):
@@ -205,7 +212,7 @@ def _grid(facts: Facts) -> tuple[tuple[int | tuple[int, ...] | None, ...], list[
     return tuple(lengths for lengths, _ in solved), problems
 
 
-def _fill(facts: Facts) -> tuple[Json, list[Problem]]:
+def _fill(facts: Facts, names: Naming) -> tuple[Json, list[Problem]]:
     """The one fill value of all chunks that may be missing and of all constants, and what differs."""
     lowered = facts.lowered
     placed = lowered.placements
@@ -220,5 +227,6 @@ def _fill(facts: Facts) -> tuple[Json, list[Problem]]:
         f"{len(shown)} fill values or constants are seen: {texts}" + (", ..." if len(shown) > 4 else ""),
         "use one fill value, materialize the constants, or read it as a view",
         len(shown) - 1,
+        (*names.of_kind(filling), *names.behind(list(facts.filled_by.values()), decoding)),
     )
     return shown[0], [problem]

@@ -90,10 +90,14 @@ class Facts:
         self.form_names: dict[bytes, str] = {}
         self.orders: Counter[tuple[int, ...]] = Counter()
         self.refusals: Counter[str] = Counter()
+        self.examples: dict[object, int] = {}
+        """Number of the first source that each form, order of axes and refusal was seen with."""
         self.mixed: set[str] = set()
         """Arrays whose chunks skip filters, of those that are seen with several chains."""
         self.fills: dict[object, Json] = {}
         """Fill values that show, by their bits."""
+        self.filled_by: dict[object, int] = {}
+        """Number of the first source with each of these."""
         self.absent: list[Fragments] = []
         """A first few fragments of chunks that are stored nowhere: a hint at a grid, where there is nothing else."""
         self.references: list[References] = []
@@ -110,8 +114,9 @@ class Facts:
         lengths = _chunk_lengths(chunks, found.chunk.shape[1])[chunks.layout[chunk]]
         absent = chunks.state[chunk] == MISSING
         if absent.any():
-            for number in np.unique(chunks.layout[chunk[absent]]).tolist():
-                self.shows(chunks.layouts[number].fill_value)
+            layouts, rows = np.unique(chunks.layout[chunk[absent]], return_index=True)
+            for number, source in zip(layouts.tolist(), found.source[absent][rows].tolist(), strict=True):
+                self.shows(chunks.layouts[number].fill_value, source)
             if not self.absent:
                 self.absent.append(found)
             if self.keep:
@@ -122,9 +127,12 @@ class Facts:
             self._stored(found, chunks, chunk, lengths)
         self.tally.total += len(absent)
 
-    def shows(self, value: Json) -> None:
-        """A fill value, or a constant, that some cell of the view reads as."""
-        self.fills.setdefault(bits(value, self.lowered.schema.data_type), value)
+    def shows(self, value: Json, source: int | None = None) -> None:
+        """A fill value of a source, or a constant, that some cell of the view reads as."""
+        key = bits(value, self.lowered.schema.data_type)
+        self.fills.setdefault(key, value)
+        if source is not None:
+            self.filled_by.setdefault(key, source)
 
     def _stored(self, found: Fragments, chunks: Chunks, chunk: np.ndarray, lengths: np.ndarray) -> None:
         extent, shift, nbytes, whole = self._extents(found, chunks, chunk, lengths)
@@ -292,6 +300,9 @@ class Facts:
             self.form_names.setdefault(key, " + ".join(codec.name for codec in layout.codecs))
             order = long_axes(one.order, along[row].tolist())
             self.orders[order] += count
+            seen = int(found.source[row])
+            for what in (key, order, one.refusal):
+                self.examples.setdefault(what, seen)
             if one.refusal:
                 self.refusals[one.refusal] += count
             kinds.append((-1 if one.refusal else list(self.forms).index(key), list(self.orders).index(order)))
@@ -301,7 +312,7 @@ class Facts:
             mine = chunks.layout[chunk] == number
             may_be_absent = mine & (state == OBJECT) & (chunks.place[chunk] == NOWHERE)
             if has_shards(layout) or bool(may_be_absent.any()):
-                self.shows(layout.fill_value)
+                self.shows(layout.fill_value, int(found.source[int(np.argmax(mine))]))
         form, order = np.array(kinds, np.int64).T
         return form[which], order[which]
 

@@ -68,6 +68,8 @@ class Lowered:
     constants: tuple[Constant, ...]
     sources: SourceSpace
     schema: Schema
+    graph: Graph
+    """The graph as it was given, whose nodes people know."""
 
 
 def lower(graph: Graph) -> Lowered:
@@ -82,7 +84,7 @@ def lower(graph: Graph) -> Lowered:
     >>> len(lower(Graph([Fill((2,), "int8", 0), Fill((2,), "int8", 1), Concat((0, 1), 0)])).placements)
     2
     """
-    graph = expanded(graph)
+    given, graph = graph, expanded(graph)
     schemas = infer(graph)
     lowering = _Lowering(graph, schemas)
     uses = [0] * len(graph.nodes)
@@ -101,7 +103,7 @@ def lower(graph: Graph) -> Lowered:
                 found[child] = None  # nobody needs these columns any more
     placed = found[-1]
     assert placed is not None
-    return Lowered(placed, tuple(lowering.layouts), tuple(lowering.constants), lowering.sources, schemas[-1])
+    return Lowered(placed, tuple(lowering.layouts), tuple(lowering.constants), lowering.sources, schemas[-1], given)
 
 
 class _Lowering:

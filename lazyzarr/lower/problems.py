@@ -14,7 +14,9 @@ import msgspec
 import numpy as np
 
 from lazyzarr.algebra.span import slice_text
+from lazyzarr.lower import naming
 from lazyzarr.lower.fragments import Fragments
+from lazyzarr.lower.naming import Naming, Test, listed_nodes
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -26,6 +28,11 @@ class Problem(msgspec.Struct, frozen=True):
     remedy: str
     count: int
     """Fragments (or axes) that have it."""
+    nodes: tuple[str, ...] = ()
+    """Nodes that have a part in it, numbered as ``explain("built")`` does."""
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.what}{listed_nodes(self.nodes)}; {self.remedy}"
 
 
 class Kind(NamedTuple):
@@ -33,13 +40,17 @@ class Kind(NamedTuple):
 
     what: str
     remedy: str
+    culprit: Test
+    """Of which nodes may be the cause."""
 
 
-HELD = Kind("one cell of a longer chunk", "keep the axis, store with chunk length 1 on it")
-REVERSED = Kind("read backwards", "store with chunk length 1 on that axis, flip after reading")
-STRIDED = Kind("read with a step", "store with chunk length 1 on that axis")
-COMBED = Kind("spread over the view with a step", "interleave sources with chunk length 1 on that axis")
-CROPPED = Kind("only part of a chunk", "cut at multiples of the chunk length")
+HELD = Kind("one cell of a longer chunk", "keep the axis, store with chunk length 1 on it", naming.holding)
+REVERSED = Kind("read backwards", "store with chunk length 1 on that axis, flip after reading", naming.backwards)
+STRIDED = Kind("read with a step", "store with chunk length 1 on that axis", naming.stepping)
+COMBED = Kind(
+    "spread over the view with a step", "interleave sources with chunk length 1 on that axis", naming.spreading
+)
+CROPPED = Kind("only part of a chunk", "cut at multiples of the chunk length", naming.cutting)
 KINDS = (HELD, REVERSED, STRIDED, COMBED, CROPPED)
 
 
@@ -51,6 +62,8 @@ class Tally:
     count: dict[Kind, int] = field(default_factory=dict[Kind, int])
     cells: dict[Kind, int] = field(default_factory=dict[Kind, int])
     example: dict[Kind, str] = field(default_factory=dict[Kind, str])
+    source: dict[Kind, int] = field(default_factory=dict[Kind, int])
+    """Number of the source of the example."""
 
     def add(self, kind: Kind, mask: np.ndarray, found: Fragments, lengths: np.ndarray) -> None:
         """Count the fragments of a mask (m,); ``lengths`` (m, q) are those of their chunks."""
@@ -61,9 +74,10 @@ class Tally:
         self.cells[kind] = self.cells.get(kind, 0) + int(found.into_count[rows].prod(axis=1).sum())
         if kind not in self.example:
             self.example[kind] = _example(found, int(rows[0]), lengths)
+            self.source[kind] = int(found.source[rows[0]])
 
-    def problems(self, itemsize: int) -> list[Problem]:
-        """Each kind that occurred; cells are of so many bytes."""
+    def problems(self, itemsize: int, names: Naming) -> list[Problem]:
+        """Each kind that occurred, with the nodes of the example; cells are of so many bytes."""
         found: list[Problem] = []
         for kind in KINDS:
             if kind in self.count:
@@ -75,12 +89,13 @@ class Tally:
                         f"{count} of {self.total} fragments are {kind.what}, such as {self.example[kind]}",
                         f"{kind.remedy}, or materialize the {many(count, 'boundary chunk')} ({size})",
                         count,
+                        names.behind([self.source[kind]], kind.culprit),
                     )
                 )
         return found
 
 
-def layouts_problem(names: Sequence[str], counts: Sequence[int]) -> Problem:
+def layouts_problem(names: Sequence[str], counts: Sequence[int], nodes: tuple[str, ...] = ()) -> Problem:
     """Fragments with several codec chains."""
     shown = sorted(set(names))
     listed = ": " + "; ".join(shown[:3]) + ("; ..." if len(shown) > 3 else "") if len(shown) > 1 else ""
@@ -90,6 +105,7 @@ def layouts_problem(names: Sequence[str], counts: Sequence[int]) -> Problem:
         f"{len(names)} codec chains{listed or ' (same codecs, other settings)'}",
         f"materialize the {many(minority, 'fragment')} of the minority, or read it as a view",
         minority,
+        nodes,
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 
 from lazyzarr.errors import NotFlat
 from lazyzarr.interpret import interpret
+from lazyzarr.ir.nodes import name_of
 from lazyzarr.lower.alignment import align
 from lazyzarr.lower.flatness import flatness
 from lazyzarr.lower.lowering import lower
@@ -14,6 +17,8 @@ from tests.flat.reading import read_flat
 from tests.strategies.cells import same_cells
 from tests.strategies.graphs import Drawn, graphs
 from tests.strategies.tally import GRAPHS, many
+
+NAMED = re.compile(r"node (\d+) \((\w+)")
 
 
 def assert_flat_or_refused(drawn: Drawn) -> None:
@@ -24,6 +29,10 @@ def assert_flat_or_refused(drawn: Drawn) -> None:
             align(lowered)
         assert refused.value.reason == "not-flat"
         assert len(refused.value.problems) == len(flatness(lowered).problems)
+        for problem in flatness(lowered).problems:
+            assert problem.nodes, problem
+            for number, kind in NAMED.findall(" ".join(problem.nodes)):
+                assert name_of(drawn.graph.nodes[int(number)]) == kind
         GRAPHS["refused with every problem"] += 1
         return
     manifest = align(lowered)
