@@ -2,14 +2,13 @@
 
 1. Every stored array that the view uses is looked for, and its stamp compared.
 2. A random but repeatable sample of chunks, or all of them, is fetched and decoded; the cells are dropped.
-3. ``deep`` also compares every chunk reference with the length of its object, and the metadata of Zarr arrays with
-   what the view says of them.
+3. ``deep`` also compares every chunk reference of the view with the length of its object, wherever the reference is
+   kept, and the metadata of Zarr arrays with what the view says of them.
 Refuses to stop at the first failure: all are reported, each with its reason.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lazyzarr.access.session import Session
+from lazyzarr.access.stamps import compare
 from lazyzarr.access.url import shown
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.errors import LazyZarrError, SourceProtocolError, ViewSchemaError
@@ -24,7 +24,7 @@ from lazyzarr.formats.zarr import read_array_metadata
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
 from lazyzarr.ir.origins import all_origins
-from lazyzarr.lower.locate import INLINE, MISSING, OBJECT, VALUES, Chunks
+from lazyzarr.lower.locate import INLINE, MISSING, OBJECT, RANGE, VALUES, Chunks
 from lazyzarr.read import Reader
 
 SAMPLE = 16
@@ -105,6 +105,8 @@ def check(
         for number, stored in enumerate(chunks.arrays)
         if not _array(stored, known, reader.session, deep and stored not in keyed, report)
     }
+    if deep:
+        failed |= _ranges(chunks, failed, reader.session, report)
     picked = _sample(len(chunks), sample, seed)
     wanted = [chunk for chunk in picked if int(chunks.array[chunk]) not in failed]
     report.skipped = len(picked) - len(wanted)
@@ -140,8 +142,6 @@ def _array(stored: StoredArray, graph: Graph, session: Session, deep: bool, repo
             for place in stored.places:
                 if place.stamp is not None:
                     session.verify(place.location, place.stamp, grant=stored.grant)
-            if deep:
-                _references(stored, graph, session)
     except LazyZarrError as error:
         report.failures.append(_failure(shown(stored.location), error))
         return False
@@ -166,26 +166,46 @@ def _metadata(url: str, stored: StoredArray, graph: Graph, session: Session) -> 
         )
 
 
-def _references(stored: StoredArray, graph: Graph, session: Session) -> None:
-    """Every byte range lies inside its object."""
-    assert stored.refs is not None
-    assert stored.location is not None
-    refs = graph.tables[stored.refs]
-    chunk_shape = graph.layouts[stored.layout].chunk_shape
-    count = math.prod(-(-n // c) for n, c in zip(stored.shape, chunk_shape, strict=True))
-    rows = slice(stored.refs_first, stored.refs_first + count)
-    ends = np.asarray(refs["offset"][rows]).astype(np.int64) + np.asarray(refs["length"][rows]).astype(np.int64)
-    here = np.ones(len(ends), bool)
-    if "state" in refs:
-        here &= np.asarray(refs["state"][rows]) == 1
-    if "place" in refs:
-        here &= np.asarray(refs["place"][rows]) == 0
-    size = session.stat(stored.location, grant=stored.grant).size
-    beyond = np.flatnonzero(here & (ends > size)) if size is not None else np.zeros(0, np.int64)
+def _ranges(chunks: Chunks, failed: set[int], session: Session, report: Report) -> set[int]:
+    """Arrays with byte ranges that do not lie inside their object; each object is asked once how long it is."""
+    rows = np.flatnonzero(chunks.state == RANGE)
+    if failed:
+        rows = rows[~np.isin(chunks.array[rows], list(failed))]
+    grants = sorted({stored.grant for stored in chunks.arrays})
+    of_array = np.array([grants.index(stored.grant) for stored in chunks.arrays], np.int64)
+    pairs = chunks.place[rows] * np.int64(len(grants) or 1) + of_array[chunks.array[rows]]
+    rows, pairs = (column[np.argsort(pairs, kind="stable")] for column in (rows, pairs))
+    objects, begins = np.unique(pairs, return_index=True)
+    groups = np.split(rows, begins[1:]) if len(objects) else []
+
+    def one(given: tuple[int, np.ndarray]) -> Failure | None:
+        place, grant = divmod(given[0], len(grants))
+        url, stamp = chunks.places[place].location, chunks.places[place].stamp
+        try:
+            now = session.stat(url, grant=grants[grant])
+            if stamp is not None and session.verify_stamps:
+                compare(shown(url), stamp, now)
+            _inside(chunks.offset[given[1]], chunks.length[given[1]], now.size)
+        except LazyZarrError as error:
+            return _failure(shown(url), error)
+        return None
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(one, zip(objects.tolist(), groups, strict=True)))
+    report.failures += [failure for failure in found if failure is not None]
+    bad = [chunks.array[mine] for mine, failure in zip(groups, found, strict=True) if failure is not None]
+    return set(np.unique(np.concatenate(bad)).tolist()) if bad else set()
+
+
+def _inside(offset: np.ndarray, length: np.ndarray, size: int | None) -> None:
+    """Return if all byte ranges (n,) are inside an object; columns beyond 63 bits have come out negative."""
+    size = 2**63 - 1 if size is None else size
+    beyond = np.flatnonzero((offset < 0) | (length < 0) | (length > size) | (offset > size - length))
     if len(beyond):
+        first = int(beyond[0])
         raise SourceProtocolError(
-            f"{len(beyond)} of {count} chunk references end behind the object, which has {size} bytes, such as that of "
-            f"chunk number {int(beyond[0])}; make the view again"
+            f"{len(beyond)} of {len(offset)} chunk references end behind the object, which has {size} bytes, such as "
+            f"{int(length[first])} bytes from {int(offset[first])} on; make the view again"
         )
 
 

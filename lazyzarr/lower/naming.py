@@ -9,6 +9,7 @@ Refuses to decide what a problem is, and to list more than a person reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -115,9 +116,13 @@ class Naming:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._space = SourceSpace(graph)
-        self._sources: dict[int, list[int]] = {}
-        for at, node in of_kind(graph.nodes, Source):
-            self._sources.setdefault(node.array, []).append(at)
+
+    @cached_property
+    def _sources(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for at, node in of_kind(self.graph.nodes, Source):
+            found.setdefault(node.array, []).append(at)
+        return found
 
     def of_kind(self, test: Test) -> tuple[str, ...]:
         """All nodes that pass a test."""
