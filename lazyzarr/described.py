@@ -46,6 +46,8 @@ class Described:
     """Attributes of the user (CF and others)."""
     dims: tuple[str | None, ...] | None
     """Names of the dimensions, or None."""
+    chunks: tuple[int, ...] | None
+    """Cells per chunk of the grid that reads every stored chunk once, or None if there is no such regular grid."""
 
     def __init__(
         self,
@@ -72,6 +74,23 @@ class Described:
         self.reader = reader or Reader.joined([view.reader for view in inputs])
         self.dims = None if dims is None else tuple(dims)
         self.attrs = dict(attrs or {})
+
+    def __getattr__(self, name: str) -> Any:
+        """`chunks`, which is no property: xarray takes all arrays whose class has one for arrays of a cluster.
+
+        Examples
+        --------
+        >>> import zarr, lazyzarr as lz
+        >>> v = lz.open(zarr.zeros((4, 6), chunks=(2, 6)))
+        >>> v.chunks, v.T.chunks, lz.concat([v[:3], v]).chunks
+        ((2, 6), (6, 2), None)
+        """
+        if name == "chunks":
+            return flatness_of(self.ir).chunk_shape
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), "chunks"]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -170,19 +189,6 @@ class Described:
         Schema(shape=(4, 6), data_type='int16', fill_value=7)
         """
         return self._schema
-
-    @property
-    def chunks(self) -> tuple[int, ...] | None:
-        """Cells per chunk of the grid that reads every stored chunk once, or None if there is no such regular grid.
-
-        Examples
-        --------
-        >>> import zarr, lazyzarr as lz
-        >>> v = lz.open(zarr.zeros((4, 6), chunks=(2, 6)))
-        >>> v.chunks, v.T.chunks, lz.concat([v[:3], v]).chunks
-        ((2, 6), (6, 2), None)
-        """
-        return flatness_of(self.ir).chunk_shape
 
     @property
     def flatness(self) -> str:

@@ -123,3 +123,17 @@ class Group(Mapping[str, "View | Group"]):
         if len(self) > 50:
             lines.append(f"  ... and {len(self) - 50} more")
         return "\n".join(lines)
+
+
+def mixed(group: Group, other: Group, names: Iterable[str]) -> Group:
+    """A group in which the members of these names are those of another group; none is opened.
+
+    Examples
+    --------
+    >>> import lazyzarr as lz
+    >>> one, two = (Group.of({name: lz.full((2,), value) for name in "ab"}) for value in (1, 2))
+    >>> {name: int(view[0]) for name, view in mixed(one, two, ["b"]).items()}
+    {'a': 1, 'b': 2}
+    """
+    openers = {**group._openers, **{name: other._openers[name] for name in names if name in other._openers}}
+    return Group({name: openers[name] for name in group._openers}, attrs=group.attrs, place=group._place)

@@ -7,6 +7,7 @@ protocols. Refuses logic of its own: keys are resolved by `lazyzarr.algebra.sele
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, SupportsIndex
 
@@ -358,6 +359,15 @@ class View(Described, NDArrayOperatorsMixin):
 
     def __float__(self) -> float:
         return float(self.read())
+
+    def __int__(self) -> int:
+        return int(self.read())
+
+    def __index__(self) -> int:
+        return operator.index(self.read())
+
+    def __complex__(self) -> complex:
+        return complex(self.read())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self.ir, self.reader, self.dims, dict(self.attrs))

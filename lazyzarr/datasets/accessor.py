@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
-from xarray.conventions import encode_cf_variable, encode_dataset_coordinates
+from xarray.conventions import decode_cf_variable, encode_cf_variable, encode_dataset_coordinates
 
 from lazyzarr.api import open as open_view
 from lazyzarr.api import save as save_views
@@ -191,13 +191,53 @@ def members_of(dataset: xr.Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
         if isinstance(data, DatasetView):
             members[str(name)] = data.rename_dims(list(map(str, variable.dims))).with_attrs(_plain(variable.attrs))
         else:
-            members[str(name)] = _real(encode_cf_variable(variable, name=name))
+            members[str(name)] = _real(_encoded(str(name), variable))
     return members, _plain(attributes)
 
 
 def held_by(dataset: xr.Dataset) -> dict[str, DatasetView]:
     """The views that variables hold."""
     return {str(name): one._data for name, one in dataset.variables.items() if isinstance(one._data, DatasetView)}
+
+
+def _encoded(name: str, variable: xr.Variable) -> xr.Variable:
+    """A variable as in a file, so that it is decoded to the same values.
+
+    Of several values that were missing in a file the first is written. Times whose units or type in a file do not hold
+    them exactly get others.
+
+    Raises
+    ------
+    SaveUnsupported
+        xarray cannot write it so.
+    """
+    variable = variable.copy(deep=False)
+    missing = [
+        value for key in ("_FillValue", "missing_value") for value in np.ravel(variable.encoding.get(key, ())).tolist()
+    ]
+    if len(missing) > 1:
+        variable.encoding["_FillValue"] = np.ravel(variable.encoding.get("_FillValue", missing[0]))[0]
+        variable.encoding.pop("missing_value", None)
+    if variable.dtype.kind in "OSU":
+        variable.encoding.pop("dtype", None)  # text may be longer than in the first of several files
+    try:
+        found = encode_cf_variable(variable, name=name)
+        if variable.dtype.kind in "mM" and not _same_times(name, found, variable):
+            for key in ("units", "dtype", "_FillValue", "scale_factor", "add_offset"):
+                variable.encoding.pop(key, None)
+            found = encode_cf_variable(variable, name=name)
+        return found
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise SaveUnsupported(
+            f"save of the variable {name}; xarray cannot encode it ({type(error).__name__}: {error}); "
+            f"change its encoding, or leave it out with drop_vars({name!r})"
+        ) from error
+
+
+def _same_times(name: str, encoded: xr.Variable, variable: xr.Variable) -> bool:
+    # xarray decodes in place
+    decoded = decode_cf_variable(name, encoded.copy(deep=True), decode_timedelta=True).values.astype(variable.dtype)
+    return bool(np.array_equal(decoded.view("i8"), np.asarray(variable.values).view("i8")))
 
 
 def _real(variable: xr.Variable) -> ArrayMember:
@@ -211,9 +251,13 @@ def _real(variable: xr.Variable) -> ArrayMember:
 def _plain(attributes: Any) -> dict[str, Any]:
     """Attributes as JSON has them."""
     return {
-        str(name): value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        str(name): _json(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
         for name, value in attributes.items()
     }
+
+
+def _json(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _writer(name: str) -> Any:

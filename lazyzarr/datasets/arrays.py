@@ -34,6 +34,9 @@ class DatasetView(View):
 
     __slots__ = ()
 
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name != "chunks"]
+
     @classmethod
     def of(cls, view: View) -> DatasetView:
         """The same view, as xarray takes it.
@@ -48,43 +51,6 @@ class DatasetView(View):
             return view
         own, graph = view._own, view._graph
         return cls(view._node, view._inputs, own=own, graph=graph, reader=view.reader, dims=view.dims, attrs=view.attrs)
-
-    @property
-    def dtype(self) -> np.dtype:
-        """That of NumPy; text is of objects, as xarray decodes it: beside them a missing value is one.
-
-        Examples
-        --------
-        >>> import lazyzarr as lz
-        >>> DatasetView.of(lz.open(np.array(["a"], np.dtypes.StringDType()))).dtype
-        dtype('O')
-        """
-        found = super().dtype
-        return np.dtype(object) if found.kind == "T" else found
-
-    def read(self, *, out: np.ndarray | None = None) -> np.ndarray:
-        """The values, as `View.read`.
-
-        Examples
-        --------
-        >>> import lazyzarr as lz
-        >>> DatasetView.of(lz.open(np.array(["a"], np.dtypes.StringDType()))).read()
-        array(['a'], dtype=object)
-        """
-        found = super().read(out=out)
-        return found.astype(object) if found.dtype.kind == "T" and out is None else found
-
-    @property
-    def chunks(self) -> Any:
-        """Hidden, since xarray would look for a cluster; the encoding of the variable has the chunks.
-
-        Examples
-        --------
-        >>> import lazyzarr as lz
-        >>> hasattr(DatasetView.of(lz.full((2,), 1, dtype="int8")), "chunks")
-        False
-        """
-        raise AttributeError("chunks")
 
     def __getitem__(self, key: Any) -> Any:
         entries = key if isinstance(key, tuple) else (key,)
@@ -159,7 +125,7 @@ class DatasetView(View):
         return DatasetView.of(found) if isinstance(found, View) else found
 
     def __getattr__(self, name: str) -> Any:
-        # methods of arrays that compute: xarray calls some of them by name
+        # methods of arrays that compute: xarray calls some of them by name; no `chunks`, which would say that it is of a cluster
         if name in functions.METHODS:
             return getattr(self.read(), name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

@@ -20,8 +20,9 @@ from xarray.core import indexing
 from lazyzarr.api import open as open_views
 from lazyzarr.blocks import aligned_chunks
 from lazyzarr.datasets.arrays import DatasetView
-from lazyzarr.datasets.variables import below, dataset_of, members_of, packing_for
+from lazyzarr.datasets.variables import below, dataset_of, members_of, opened_for, packing_for
 from lazyzarr.document.wire import CONVENTION
+from lazyzarr.formats.packing import Packing
 from lazyzarr.group import Group
 from lazyzarr.view import View
 
@@ -83,8 +84,7 @@ class LazyZarrBackend(BackendEntrypoint):
         decoding
             What `xarray.open_dataset` passes on.
         """
-        packing = packing or packing_for(decoding)
-        found = self._open(filename_or_obj, group, packing, allow, storage_options, verify)
+        found = self._open(filename_or_obj, group, packing, decoding, allow, storage_options, verify)
         return self._dataset(found, drop_variables, name, packing, decoding)
 
     def open_groups_as_dict(
@@ -100,8 +100,7 @@ class LazyZarrBackend(BackendEntrypoint):
         **decoding: Any,
     ) -> dict[str, xr.Dataset]:
         """A data set for each group, by path."""
-        packing = packing or packing_for(decoding)
-        root = self._open(filename_or_obj, group, packing, allow, storage_options, verify)
+        root = self._open(filename_or_obj, group, packing, decoding, allow, storage_options, verify)
         waiting: list[tuple[str, View | Group]] = [("/", root)]
         found: dict[str, xr.Dataset] = {}
         while waiting:
@@ -116,16 +115,21 @@ class LazyZarrBackend(BackendEntrypoint):
         return xr.DataTree.from_dict(self.open_groups_as_dict(filename_or_obj, **options))
 
     @staticmethod
-    def _open(place: Any, group: str | None, packing: Any, allow: Any, options: Any, verify: bool) -> View | Group:
-        found = open_views(place, packing=packing, allow=allow, storage_options=options, verify=verify)
-        return below(found, group, place)
+    def _open(
+        place: Any, group: str | None, packing: Any, decoding: dict[str, Any], allow: Any, options: Any, verify: bool
+    ) -> View | Group:
+        def opened(packing: Packing) -> View | Group:
+            found = open_views(place, packing=packing, allow=allow, storage_options=options, verify=verify)
+            return below(found, group, place)
+
+        return opened_for(decoding, packing, opened)
 
     @staticmethod
     def _dataset(
         found: View | Group, dropped: Any, name: str | None, packing: Any, decoding: dict[str, Any]
     ) -> xr.Dataset:
         members, attrs = members_of(found, name, dropped)
-        dataset = dataset_of(members, attrs, unpack=packing == "auto", **decoding)
+        dataset = dataset_of(members, attrs, unpack=(packing or packing_for(decoding)) == "auto", **decoding)
         for variable in dataset.variables.values():
             data = variable._data
             if isinstance(data, DatasetView):

@@ -75,8 +75,7 @@ def pointwise(view: View, entries: Sequence[Any]) -> np.ndarray:
     """
     plain = [np.asarray(entry) if isinstance(entry, list) else entry for entry in entries]
     if len(plain) == view.ndim and all(isinstance(entry, np.ndarray) and entry.dtype.kind in "iu" for entry in plain):
-        points = view.vindex[tuple(plain)]
-        return points.astype(object) if points.dtype.kind == "T" else points
+        return view.vindex[tuple(plain)]
     if any(
         entry is None or entry is Ellipsis or (isinstance(entry, np.ndarray) and entry.dtype.kind == "b")
         for entry in plain
@@ -309,9 +308,6 @@ def _pad(array: View, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> 
         value = value.reshape(-1)[:1].reshape(())  # xarray says it once for each side of each axis
     if value.ndim:
         return NotImplemented
-    if array.dtype.kind == "O":
-        item = value.item()
-        if not isinstance(item, str):  # beside objects a missing value stays one
-            return np.pad(array.read(), pad_width, mode, constant_values=item)
-        return combine.pad(array, pad_width, value=item)
+    if array.dtype.kind == "O":  # beside objects a missing value stays one
+        return NotImplemented
     return combine.pad(array, pad_width, value=value.astype(array.dtype)[()])

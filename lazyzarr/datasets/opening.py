@@ -13,8 +13,10 @@ import xarray as xr
 
 from lazyzarr.api import open as open_views
 from lazyzarr.datasets import accessor
-from lazyzarr.datasets.variables import below, dataset_of, members_of, packing_for
+from lazyzarr.datasets.variables import below, dataset_of, members_of, opened_for, packing_for
+from lazyzarr.formats.packing import Packing
 from lazyzarr.group import Group
+from lazyzarr.view import View
 
 ACCESSORS = (accessor.DatasetAccessor, accessor.DataArrayAccessor)
 """Importing them gives every data set ``.lazyzarr``."""
@@ -34,7 +36,7 @@ def open_dataset(
 
     What needs no values stays lazy: ``xr.concat``, ``combine_by_coords``, ``isel``, ``sel``, ``transpose``, ``stack``, ``roll``,
     ``pad``, ``shift``, ``reindex``, ``expand_dims``, broadcasting, ``merge``. What needs them computes with NumPy. One-dimensional
-    coordinates are read, since xarray keeps them in indexes.
+    coordinates are read, since xarray keeps them in indexes, and so is text.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ def open_dataset(
     Returns
     -------
     xarray.Dataset
-        Attributes, dimensions and decoded values are those that xarray gives with the netCDF4 engine.
+        Types, dimensions and decoded values are those that xarray gives with the netCDF4 engine.
 
     Raises
     ------
@@ -73,7 +75,11 @@ def open_dataset(
     decoding: dict[str, Any] = {key: options.pop(key) for key in _DECODING if key in options}
     if not decode_cf:
         decoding = dict.fromkeys(("decode_times", "decode_coords", "concat_characters", "mask_and_scale"), False)
-    packing = options.setdefault("packing", packing_for(decoding))
-    found = Group.of(place) if isinstance(place, dict) else open_views(place, **options)
-    members, attrs = members_of(below(found, group, place), name, drop_variables)
-    return dataset_of(members, attrs, unpack=packing == "auto", **decoding)
+    packing: Packing | None = options.pop("packing", None)
+
+    def opened(packing: Packing) -> View | Group:
+        found = Group.of(place) if isinstance(place, dict) else open_views(place, packing=packing, **options)
+        return below(found, group, place)
+
+    members, attrs = members_of(opened_for(decoding, packing, opened), name, drop_variables)
+    return dataset_of(members, attrs, unpack=(packing or packing_for(decoding)) == "auto", **decoding)

@@ -1,25 +1,51 @@
 """Views as variables of xarray: names of dimensions, packing, and the decoding of the CF conventions.
 
 Owns which attributes are decoded and by whom: packing by the view, so it stays a view; times, text and coordinates by xarray. Refuses
-to read values, but for those of one-dimensional coordinates, which xarray keeps in an index.
+to read values, but for those of one-dimensional coordinates, which xarray keeps in an index, and for text, whose type in NumPy
+is as long as the longest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from xarray.core import indexing
 
 from lazyzarr.datasets.arrays import DatasetView
 from lazyzarr.errors import LazyZarrError, SelectionError
 from lazyzarr.formats.packing import Packing, packing_of
-from lazyzarr.group import Group
+from lazyzarr.group import Group, mixed
+from lazyzarr.ir.graph import Graph
+from lazyzarr.ir.nodes import Decode
 from lazyzarr.leaves import unpacked
 from lazyzarr.view import View
 
+_LENGTHS = frozenset(("days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"))
+"""Units of spans of time."""
 _LAZY = (indexing.LazilyIndexedArray, indexing.NdArrayLikeIndexingAdapter)
+
+
+def opened_for(
+    decoding: Mapping[str, Any], packing: Packing | None, opened: Callable[[Packing], View | Group]
+) -> View | Group:
+    """What is opened as xarray is asked to decode it; some members raw where it is asked so for each.
+
+    Parameters
+    ----------
+    packing
+        What the caller says himself.
+    opened
+        Opens with the one or the other.
+    """
+    found = opened(packing or packing_for(decoding))
+    names = raw_names(decoding)
+    if packing or isinstance(found, View) or not any(name in found for name in names):
+        return found
+    raw = opened("raw")
+    return mixed(found, raw, names) if isinstance(raw, Group) else found
 
 
 def below(found: View | Group, group: str | None, place: Any) -> View | Group:
@@ -57,7 +83,7 @@ def members_of(
         try:
             member = found[key]
         except LazyZarrError as error:
-            error.add_note(f"drop_variables={[key]!r} leaves it out")
+            error.add_note(_left_out(key))
             raise
         if isinstance(member, View):
             members[key] = member
@@ -75,6 +101,18 @@ def packing_for(decoding: Mapping[str, Any]) -> Packing:
     return "raw" if decoding.get("mask_and_scale", True) is False else "auto"
 
 
+def raw_names(decoding: Mapping[str, Any]) -> frozenset[str]:
+    """Variables that alone are not unpacked, where xarray is asked for each.
+
+    Examples
+    --------
+    >>> sorted(raw_names({"mask_and_scale": {"a": False, "b": True}})), raw_names({"mask_and_scale": False})
+    (['a'], frozenset())
+    """
+    asked = decoding.get("mask_and_scale")
+    return frozenset(name for name, yes in asked.items() if not yes) if isinstance(asked, Mapping) else frozenset()
+
+
 def dataset_of(
     members: Mapping[str, View], attrs: Mapping[str, Any], *, unpack: bool = True, **decoding: Any
 ) -> xr.Dataset:
@@ -88,18 +126,65 @@ def dataset_of(
         Of `xarray.decode_cf`.
     """
     variables: dict[str, xr.Variable] = {}
+    raw = raw_names(decoding)
+    texts: list[str] = []
     held: dict[str, DatasetView] = {}
     for name, view in members.items():
-        decode, rest = packing_of(view.attrs, view.dtype, "auto" if unpack else "raw")
+        decode, rest = packing_of(view.attrs, view.dtype, "auto" if unpack and name not in raw else "raw")
         if decode is not None:
             view = unpacked(view.with_attrs(rest), decode)
+        if decoding.get("decode_times", True) is not False:
+            view = _counting(view)
+        if view.dtype.kind == "T":
+            variables[name] = xr.Variable(_names(view), _text(name, view), dict(view.attrs))
+            texts.append(name)
+            continue
         held[name] = DatasetView.of(view)
-        variables[name] = xr.Variable(_names(view), held[name], dict(view.attrs))
+        # xarray looks there when it writes characters again
+        shape = {"original_shape": view.shape}
+        variables[name] = xr.Variable(_names(view), held[name], dict(view.attrs), encoding=shape)
     decoded = xr.decode_cf(xr.Dataset(variables, attrs=dict(attrs)), **decoding)
+    for name in texts:
+        # it is as long as the longest of these cells: xarray would cut longer ones that are joined to them
+        decoded.variables[name].encoding.pop("dtype", None)
     for name, view in held.items():
         if name in decoded.variables and _holds(decoded.variables[name]._data, view):
             decoded.variables[name]._data = view  # pyright: ignore[reportAttributeAccessIssue]
     return decoded
+
+
+def _text(name: str, view: View) -> np.ndarray:
+    """Text as the backends of netCDF give it."""
+    try:
+        return view.read().astype(object).astype(str)
+    except LazyZarrError as error:
+        error.add_note(_left_out(name))
+        raise
+
+
+def _counting(view: View) -> View:
+    """Times that are integers with a fill value, without the decode that made them floating point.
+
+    xarray knows missing times among integers; floating point does not have all integers of 64 bits.
+    """
+    units = str(view.attrs.get("units"))
+    graph = view.ir
+    node = graph.nodes[-1]
+    if not isinstance(node, Decode) or not (units in _LENGTHS or " since " in units):
+        return view
+    (codec, *others) = node.codecs
+    conf = codec.configuration
+    if (
+        others
+        or codec.name != "lazyzarr.unpack"
+        or any(conf.get(n) is not None for n in ("scale_factor", "add_offset"))
+    ):
+        return view
+    below = Graph(graph.nodes[: node.input + 1], layouts=graph.layouts, arrays=graph.arrays, tables=graph.tables)
+    missing = conf["fill_values"]
+    known = {"_FillValue": missing[0]} if len(missing) == 1 else {"missing_value": missing}
+    counts = View(None, graph=below, reader=view.reader, dims=view.dims, attrs={**view.attrs, **known})
+    return counts if counts.dtype.kind in "iu" and missing else view
 
 
 def _names(view: View) -> list[str]:
@@ -112,6 +197,10 @@ def _names(view: View) -> list[str]:
             made += "_"
         names.append(made)
     return names
+
+
+def _left_out(name: str) -> str:
+    return f"drop_variables={[name]!r} leaves it out"
 
 
 def _holds(data: Any, view: View) -> bool:

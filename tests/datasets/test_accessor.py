@@ -19,7 +19,7 @@ def test_what_is_saved_is_views_and_real_arrays(tmp_path: Path) -> None:
     joined = xr.concat(parts, "time", **JOIN).isel(lon=slice(None, None, -1)).assign(mean=lambda d: d.sst.mean("time"))
     joined.lazyzarr.save(tmp_path / "d.zarr")
     group = zarr.open_group(tmp_path / "d.zarr", mode="r")
-    assert {name for name, _ in group.arrays()} == {"time", "lat", "lon", "bounds", "mean"}
+    assert {name for name, _ in group.arrays()} == {"time", "lat", "lon", "bounds", "mean", "name"}
     assert group["time"].metadata.dimension_names == ("time",)
     assert lz.open(tmp_path / "d.zarr")["sst"].attrs["coordinates"] == "height"
     again = lz.open_dataset(tmp_path / "d.zarr")

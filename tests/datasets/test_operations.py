@@ -30,9 +30,9 @@ def test_files_are_decoded_as_xarray_decodes_them(both: Both) -> None:
     for ours, theirs in zip(*both, strict=True):
         xr.testing.assert_identical(ours, theirs)
         for name, variable in theirs.variables.items():
-            assert name == "name" or ours[name].dtype == variable.dtype
+            assert ours[name].dtype == variable.dtype
             assert ours[name].encoding.get("units") == variable.encoding.get("units")
-        assert all(isinstance(ours[name].data, lz.View) for name in ("sst", "flag", "name", "height"))
+        assert all(isinstance(ours[name].data, lz.View) for name in ("sst", "flag", "height"))
 
 
 OPENED: dict[str, Callable[[list[xr.Dataset]], xr.Dataset]] = {
@@ -157,8 +157,7 @@ def test_what_is_no_view_is_refused() -> None:
 def test_missing_text_is_missing() -> None:
     cells = np.array([["a", "bb", "c"], ["", "é", "nan"]], np.dtypes.StringDType())
     ours = lz.open_dataset(lz.open(cells).rename_dims(["y", "x"]), name="a").a
-    theirs = xr.DataArray(cells.astype(object), dims=["y", "x"], name="a")
-    assert isinstance(ours.isel(x=[2, 0]).data, lz.View)
+    theirs = xr.DataArray(cells.astype(object).astype(str), dims=["y", "x"], name="a")
     for program in (
         lambda d: d.shift(x=1),
         lambda d: d.pad(x=1),
