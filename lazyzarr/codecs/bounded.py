@@ -20,6 +20,7 @@ import numcodecs.lz4 as _lz4
 import numcodecs.zstd as _zstd
 import numpy as np
 
+from lazyzarr.codecs.inflating import inflate
 from lazyzarr.codecs.stages import (
     Array,
     Bytes,
@@ -121,11 +122,16 @@ def deflate(configuration: Configuration, size: Size, cells: Cells) -> BytesStag
     """zlib (the deflate filter of HDF5)."""
     level = integer("zlib", configuration, "level", 1)
     start = partial(zlib.decompressobj, 15)
-    return BytesStage(
-        lambda data: streams("zlib", start, data, size, trailing=True),
-        lambda data: zlib.compress(data, level),
-        size.compressed(),
-    )
+
+    def decode(data: Bytes) -> Bytes:
+        found = inflate(data, size.limit) if size.exact else None
+        return streams("zlib", start, data, size, trailing=True) if found is None else found.data
+
+    def into(data: Bytes, out: Array) -> None:
+        if inflate(data, size.limit, out) is None:
+            out[:] = np.frombuffer(streams("zlib", start, data, size, trailing=True), np.uint8)
+
+    return BytesStage(decode, lambda data: zlib.compress(data, level), size.compressed(), into if size.exact else None)
 
 
 def bzip2(configuration: Configuration, size: Size, cells: Cells) -> BytesStage:

@@ -130,8 +130,8 @@ def _scalar(value: Any, dtype: np.dtype[Any]) -> int | float:
     return number
 
 
-def converted(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Cells as another type of numbers, to the nearest even, every NaN quiet.
+def converted(array: Array, dtype: np.dtype[Any], out: Array | None = None) -> Array:
+    """Cells as another type of numbers, to the nearest even, every NaN quiet; in ``out``, if one is given.
 
     Examples
     --------
@@ -139,7 +139,9 @@ def converted(array: Array, dtype: np.dtype[Any]) -> Array:
     >>> hex(converted(signalling, np.dtype("f4")).view(np.uint32)[0])
     '0x7fc02000'
     """
-    out = np.array(array, dtype)
+    if out is None:
+        out = np.empty(array.shape, dtype)
+    np.copyto(out, array, casting="unsafe")
     if (
         dtype.kind == "f"
         and array.dtype.kind == "f"

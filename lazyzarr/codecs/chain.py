@@ -58,6 +58,7 @@ class Chain:
     """
 
     __slots__ = (
+        "_array_into",
         "_array_stages",
         "_bytes_stages",
         "_each_into",
@@ -92,13 +93,14 @@ class Chain:
         self.raw_swapped = plain and not bytes_stages and bool(swapped)
         self.sharding = sharding if not bytes_stages else None
         self._swapped = bool(swapped)
+        self._array_into = array_stages[0].into if array_stages else None
         self._into = bytes_stages[0].into if plain and bytes_stages else None
         self._each_into = bytes_stages[0].each_into if plain and len(bytes_stages) == 1 else None
 
     @property
     def can_decode_into(self) -> bool:
         """Whether `decode_into` works on contiguous arrays."""
-        return self._into is not None or self.raw or self.raw_swapped
+        return self._into is not None or self._array_into is not None or self.raw or self.raw_swapped
 
     def decode(self, data: Bytes) -> Array:
         """Cells of a chunk: a new array, or a read-only view of `data`.
@@ -108,13 +110,15 @@ class Chain:
         ChunkDecodeError, ChunkChecksumError, ChunkTooLarge
             The bytes are not those of a chunk of this layout.
         """
-        found = octets(data)
-        for stage in self._bytes_stages:
-            found = stage.decode(found)
-        array = self._serializer.decode(found)
+        array = self._serialized(octets(data))
         for stage in self._array_stages:
             array = stage.decode(array)
         return array
+
+    def _serialized(self, data: Bytes) -> Array:
+        for stage in self._bytes_stages:
+            data = stage.decode(data)
+        return self._serializer.decode(data)
 
     def decode_into(self, data: Bytes, out: Array) -> bool:
         """Decode straight into `out`; False, and nothing done, where that is not possible.
@@ -128,6 +132,12 @@ class Chain:
         if not self.nbytes or not self.can_decode_into:
             return False
         found = octets(data)
+        if self._array_into is not None:
+            array = self._serialized(found)
+            for stage in self._array_stages[:-1]:
+                array = stage.decode(array)
+            self._array_into(array, out)
+            return True
         target = out.reshape(-1).view(np.uint8)
         if self._into is None:
             if len(found) != self.nbytes:

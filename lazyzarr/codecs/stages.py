@@ -82,6 +82,8 @@ class ArrayStage:
     """Whether each cell is decoded on its own, so that it commutes with cutting the block."""
     order: tuple[int, ...] | None = None
     """The permutation, if it is a transpose."""
+    into: Callable[[Array, Array], None] | None = None
+    """Decodes straight into a writable array, where it need not make one."""
 
 
 @dataclass(frozen=True, slots=True)

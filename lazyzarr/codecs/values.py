@@ -77,7 +77,11 @@ def unpack(configuration: Configuration, cells: Cells) -> ArrayStage:
         with np.errstate(all="ignore"):
             return unpack_cells(array, result, fills, factor, offset)
 
-    return ArrayStage(decode, None, Cells(stored, cells.shape), cellwise=True)
+    def into(array: Array, out: Array) -> None:
+        with np.errstate(all="ignore"):
+            unpack_cells(array, result, fills, factor, offset, out)
+
+    return ArrayStage(decode, None, Cells(stored, cells.shape), cellwise=True, into=into)
 
 
 def unpack_cells(
@@ -86,8 +90,9 @@ def unpack_cells(
     fills: tuple[np.generic, ...],
     factor: np.generic | None,
     offset: np.generic | None,
+    out: Array | None = None,
 ) -> Array:
-    """Convert, blank, multiply, add.
+    """Convert, blank, multiply, add; in ``out``, if one is given.
 
     `fills` are of the result type; `factor` and `offset` are of the type in which they are applied.
 
@@ -97,12 +102,13 @@ def unpack_cells(
     >>> unpack_cells(packed, np.dtype("f4"), (np.float32(-1),), np.float32(0.5), np.float32(1))
     array([nan,  1.,  6.], dtype=float32)
     """
-    out = converted(array, result)
+    out = converted(array, result, out)
     if fills:
         blank = out == fills[0]
         for value in fills[1:]:
             blank |= out == value
-        np.copyto(out, np.nan, where=blank)
+        if blank.any():
+            np.copyto(out, np.nan, where=blank)
     if factor is not None:
         np.multiply(out, factor, out=out, casting="same_kind")
     if offset is not None:

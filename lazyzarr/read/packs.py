@@ -18,8 +18,8 @@ from lazyzarr.lower.locate import OBJECT, Chunks
 
 PACK_BYTES = 512 << 10
 """Decoded size of a pack: little enough to stay in a processor's cache between decoding and placing [bytes]."""
-PLAIN_BYTES = 4 << 20
-"""The same where nothing is decoded: the cost of a pack counts more than a nearer cache [bytes]."""
+PLAIN_BYTES = 1 << 20
+"""The same where nothing is decoded: of small chunks the cost of a pack counts, too [bytes]."""
 MOST_STORED = 16 << 20
 """A stored chunk that may be longer is read by itself, since a pack keeps room for the longest [bytes]."""
 

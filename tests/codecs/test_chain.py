@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from numcodecs import zstd
 
 from lazyzarr.codecs.chain import codec_from_json, compile_chain
+from lazyzarr.codecs.filters import shuffle
+from lazyzarr.codecs.stages import Cells, Size
 from lazyzarr.errors import ChunkDecodeError, ChunkError, SaveUnsupported, UnsupportedFeature, ViewSchemaError
 from lazyzarr.ir.layout import Layout, NamedConfig
 from tests.codecs.written import compare, content, same, write, write_codecs
@@ -149,6 +151,19 @@ def test_v3_filters_of_floats(filters):
 
 def test_v3_packed_bits():
     assert compare(write(NUMBERS > 0, chunks=(3, 4), zarr_format=3, filters=[zn.PackBits()])) >= 8
+
+
+@pytest.mark.parametrize("width", [*range(1, 10), 16, 33, 40])
+@pytest.mark.parametrize("count", [0, 1, 7, 300])
+def test_shuffled_as_numcodecs_does(width, count):
+    raw = np.random.default_rng(width).integers(0, 256, count * width, np.uint8)
+    shuffled = bytes(numcodecs.Shuffle(width).encode(raw)) if count else b""
+    stage = shuffle({"elementsize": width}, Size(raw.nbytes, exact=True), Cells(raw.dtype, raw.shape))
+    assert bytes(stage.decode(memoryview(shuffled))) == raw.tobytes()
+    if stage.into is not None and count:
+        out = np.zeros(raw.nbytes + 1, np.uint8)[1:]
+        stage.into(memoryview(shuffled), out)
+        assert out.tobytes() == raw.tobytes()
 
 
 V2_COMPRESSORS = [

@@ -56,7 +56,12 @@ def ours(values: np.ndarray, attributes: dict) -> tuple[np.ndarray, dict]:
     conf = json.loads(json.dumps(conf))  # it is JSON
     cells = Cells(to_numpy(from_json(conf["data_type"])), values.shape)
     stage = unpack(conf, cells)
-    return stage.decode(values.view(stage.encoded.dtype)), rest
+    found = stage.decode(values.view(stage.encoded.dtype))
+    there = np.full(cells.shape, 5, cells.dtype)
+    assert stage.into is not None
+    stage.into(values.view(stage.encoded.dtype), there)
+    assert there.tobytes() == found.tobytes()
+    return found, rest
 
 
 def theirs(values: np.ndarray, attributes: dict) -> tuple[np.ndarray, dict]:
