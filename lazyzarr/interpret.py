@@ -13,10 +13,12 @@ import numpy as np
 from lazyzarr.algebra.span import Span
 from lazyzarr.codecs.values import decode_values
 from lazyzarr.ir import extensions, fill
+from lazyzarr.ir.boxes import placed_cells
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, StoredArray
 from lazyzarr.ir.nodes import (
+    Boxes,
     Broadcast,
     Concat,
     Decode,
@@ -78,6 +80,8 @@ def _value(node: Node, schema: Schema, inputs: list[np.ndarray], graph: Graph, v
                 fill.full(node.shape, node.fill_value, node.data_type),
                 ((tile_box(graph, node, row), _tile(graph, node, row, values)) for row in _rows(graph, node)),
             )
+        case Boxes():
+            return _painted(fill.full(node.shape, node.fill_value, node.data_type), _boxes(graph, node, values))
         case Index():
             return inputs[0][(*(a if isinstance(a, int) else _cells(a) for a in node.axes), ...)]
         case Take():
@@ -135,6 +139,20 @@ def _box(node: Overlay, number: int, shape: tuple[int, ...]) -> tuple[slice, ...
 
 def _rows(graph: Graph, node: Tiles) -> range:
     return range(graph.tables[node.table].rows)
+
+
+def _boxes(graph: Graph, node: Boxes, values: Values) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+    for constant in node.constants:
+        strides = constant.stride or (1,) * len(node.shape)
+        columns = zip(constant.origin, constant.count, strides, strict=True)
+        box = tuple(slice(o, o + n * s, s) for o, n, s in columns)
+        yield box, fill.full(constant.count, constant.value, node.data_type)
+    for row in range(graph.tables[node.table].rows):
+        number, box, key, axes = placed_cells(graph, node, row)
+        cells = values(graph.arrays[number], graph.layouts[graph.arrays[number].layout])[(*key, ...)]
+        shape = [len(range(*part.indices(n))) for part, n in zip(box, node.shape, strict=True)]
+        missing = tuple(axis for axis in range(len(shape)) if axis not in axes)
+        yield box, np.broadcast_to(np.expand_dims(cells.transpose(np.argsort(axes)), missing), shape)
 
 
 def _tile(graph: Graph, node: Tiles, row: int, values: Values) -> np.ndarray:

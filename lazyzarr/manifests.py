@@ -1,14 +1,15 @@
 """The lowered manifest of a view, as a graph: what `lazyzarr.save` stores with ``manifest``.
 
-Owns the step from a flat manifest to one stored array whose chunks come from a table of origins; other views become boxes
-of such chunks (`lazyzarr.manifest_boxes`). Refuses what such a table cannot say, chunks in memory first.
+Owns the step from a flat manifest to one stored array whose chunks come from a table of origins. Refuses what such a table
+cannot say: other views, and those with chunks in memory, become rows of windows (`lazyzarr.manifest_rows`).
 """
 
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
-from lazyzarr.errors import NotFlat, SaveUnsupported
+from lazyzarr.errors import NotFlat
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
 from lazyzarr.ir.nodes import Source
@@ -16,35 +17,37 @@ from lazyzarr.ir.origins import FILE, origin_columns
 from lazyzarr.ir.tables import Table
 from lazyzarr.lower.aligned import INLINE, AlignedManifest
 from lazyzarr.lower.lowering import lower
-from lazyzarr.manifest_boxes import CHUNKS, ORIGINS, boxes_graph, reference_columns
+from lazyzarr.manifest_rows import BYTES, CHUNKS, INLINE_BYTES, ORIGINS, held_bytes, reference_columns, rows_graph
 from lazyzarr.view import View
 
 
 def manifest_graph(view: View) -> Graph:
-    """A graph that means what the view means, with a row for each of its chunks.
+    """A graph that means what the view means, with a row for each of its chunks, or for each window of one.
 
     Raises
     ------
     SaveUnsupported
-        A chunk is in memory, an array has chunks of several codec chains, or a gather has cells of several sources.
+        Chunks without axes are sharded.
     """
     try:
         flat = view.flatten(rectilinear=False)
     except NotFlat:
-        return boxes_graph(lower(view.ir))
+        return rows_graph(lower(view.ir))
     if any(len(origin.grid) > len(flat.shape) for origin in flat.origins):
-        return boxes_graph(lower(view.ir))  # keys of such arrays are not spelled from the axes of the view
-    if (flat.state == INLINE).any():
-        raise SaveUnsupported(
-            "save of a manifest with chunks that are in memory; a manifest references stored chunks; write them with "
-            "zarr and open that, or save without manifest"
-        )
+        return rows_graph(lower(view.ir))  # keys of such arrays are not spelled from the axes of the view
+    inline = np.flatnonzero(flat.state == INLINE)
+    parts = [flat.memory[k].encode() for k in flat.origin[inline].tolist()]
+    if sum(map(len, parts)) > INLINE_BYTES:
+        return rows_graph(lower(view.ir))
     layouts, origins = _origins(view, flat)
     made = {name: getattr(flat, name) for name in ("state", "origin", "number", "offset", "length")}
-    columns = reference_columns(made, [origin.keys is not None for origin in flat.origins])
-    refs = Table(columns, name=CHUNKS)  # names in the document, not identities: the graph is only written
-    array = StoredArray(0, flat.shape, refs=refs.name, origins=origins.name, variants=tuple(range(1, len(layouts))))
-    return Graph([Source(0)], layouts=layouts, arrays=[array], tables={refs.name: refs, origins.name: origins})
+    tables = [origins]  # their names are those in the document, not identities: the graph is only written
+    array = StoredArray(0, flat.shape, refs=CHUNKS, origins=ORIGINS, variants=tuple(range(1, len(layouts))))
+    if parts:
+        tables.append(held_bytes(made, inline, parts, BYTES))
+        array = msgspec.structs.replace(array, inline=BYTES)
+    tables.append(Table(reference_columns(made, [origin.keys is not None for origin in flat.origins]), name=CHUNKS))
+    return Graph([Source(0)], layouts=layouts, arrays=[array], tables={table.name: table for table in tables})
 
 
 def _origins(view: View, flat: AlignedManifest) -> tuple[list[Layout], Table]:

@@ -24,7 +24,7 @@ from lazyzarr.ir import fill
 from lazyzarr.ir.chunk_keys import chunk_keys
 from lazyzarr.ir.graph import Graph, GraphBuilder
 from lazyzarr.ir.layout import Layout, NamedConfig, Place, Stamp, StoredArray
-from lazyzarr.ir.nodes import Broadcast, Overlay, Recode, Source, Tiles, inputs_of
+from lazyzarr.ir.nodes import Boxes, Broadcast, Overlay, Recode, Source, Tiles, inputs_of
 from lazyzarr.ir.tables import Table
 from lazyzarr.ir.tiles import tile_arrays
 from lazyzarr.read.presence import assert_there, metadata_url
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from lazyzarr.view import View
 
 _THREADS = 16
+_WHOLE_SHARDS = (
+    "the arrays of a manifest",
+    "its rows are of whole shards",
+    "open it with manifest=False, or resolve the shards before saving",
+)
 
 
 def resolve_shards(self: View) -> View:
@@ -77,6 +82,8 @@ def resolve_shards(self: View) -> View:
             leaf = resolver.source(build, graph.arrays[below.array], graph.layouts[node.layout])
         elif isinstance(node, Tiles) and not recoded:
             leaf = resolver.tiles(build, node)
+        elif isinstance(node, Boxes) and any(_is_sharded(graph.layouts[graph.arrays[k].layout]) for k in node.arrays):
+            raise _unsupported(*_WHOLE_SHARDS)
         elif isinstance(node, Recode) and isinstance(below, Tiles) and _is_sharded(graph.layouts[node.layout]):
             raise _unsupported("the arrays of a table", "they are read with another chain", "resolve them before that")
         else:
@@ -114,11 +121,7 @@ class _Resolver:
         if chain.sharding is None:
             raise _unsupported(where, "its shards are compressed as a whole", "rewrite it")
         if array.origins is not None:
-            raise _unsupported(
-                "the arrays of a manifest",
-                "its rows are of whole shards",
-                "open it with manifest=False, or resolve the shards before saving",
-            )
+            raise _unsupported(*_WHOLE_SHARDS)
         if array.variants:
             raise _unsupported(where, "its chunks have several codec chains", "rewrite it with one")
         value = fill.full((), layout.fill_value, layout.data_type)

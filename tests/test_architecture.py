@@ -44,7 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         ),
         *(
             "kerchunk_views",
-            "manifest_boxes",
+            "manifest_rows",
             "manifests",
             "materializing",
             "members",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from lazyzarr.display import spelling
 from lazyzarr.display.nodes import parameters
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.nodes import Decode, Fill, Recode, Source, Tiles, inputs_of, name_of
+from lazyzarr.ir.nodes import Boxes, Decode, Fill, Recode, Source, Tiles, inputs_of, name_of
 from lazyzarr.ir.schema import infer
 
 MOST_NODES = 48
@@ -170,7 +170,7 @@ def _node(graph: Graph, position: int, corner: tuple[float, float], counted: int
 
 def _family(graph: Graph, position: int) -> str:
     node = graph.nodes[position]
-    if isinstance(node, Source | Fill | Tiles):
+    if isinstance(node, Source | Fill | Tiles | Boxes):
         return "leaf"
     if isinstance(node, Decode | Recode):
         return "value"

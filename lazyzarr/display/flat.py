@@ -10,7 +10,7 @@ import math
 from typing import cast
 
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.nodes import Overlay, Source, Take, Tiles, inputs_of
+from lazyzarr.ir.nodes import Boxes, Overlay, Source, Take, Tiles, inputs_of
 from lazyzarr.lower.flatness import Flatness, flatness
 from lazyzarr.lower.lowering import lower
 from lazyzarr.lower.tile_grid import grid_of_tiles
@@ -88,6 +88,10 @@ def is_small(graph: Graph, *, most_inputs: int = MOST_INPUTS, most_chunks: int =
             links += rows
             chunk_shapes = (graph.layouts[k].chunk_shape for k in node.layouts)
             chunks += rows + max(_chunks(node.shape, _fitted(shape, node)) for shape in chunk_shapes)
+        elif isinstance(node, Boxes):
+            if not graph.tables[node.table].in_memory:
+                return False
+            links += graph.tables[node.table].rows
         elif isinstance(node, Take):
             if not graph.tables[node.indices].in_memory:
                 return False

@@ -13,6 +13,7 @@ from lazyzarr.display.tables import columns
 from lazyzarr.ir import extensions
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.nodes import (
+    Boxes,
     Broadcast,
     Concat,
     Decode,
@@ -53,6 +54,10 @@ def parameters(node: Node, graph: Graph) -> str:
             layouts = f"  {spelling.layout(graph.layouts[node.layouts[0]])}" if len(node.layouts) == 1 else ""
             kinds = f", {spelling.many(len(node.layouts), 'layout')}" if len(node.layouts) > 1 else ""
             return f"{spelling.many(rows, 'array')}{along}{kinds}{layouts}"
+        case Boxes():
+            rows = spelling.many(graph.tables[node.table].rows, "box")
+            constants = f", {spelling.many(len(node.constants), 'constant')}" if node.constants else ""
+            return f"{rows} of {spelling.many(len(node.arrays), 'array')}{constants}"
         case Index():
             lengths = infer(graph)[node.input].shape
             return f"[{', '.join(map(spelling.key, node.axes, lengths))}]"

@@ -28,7 +28,7 @@ from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import msgspec_form
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json, NamedConfig, Place, StoredArray
-from lazyzarr.ir.nodes import Node, Take, Tiles
+from lazyzarr.ir.nodes import Boxes, Node, Take, Tiles
 from lazyzarr.ir.schema import Schema
 from lazyzarr.ir.tables import Table
 from lazyzarr.ir.validate import row_bounds, validate
@@ -244,13 +244,15 @@ def _location(text: str, reader: TableReader, where: str) -> str:
 def _renamed(node: Node, names: Mapping[str, str]) -> Node:
     """The node with tables by the names they have in memory; names that are not there stay, and are refused later."""
     kind = type(node)
-    if kind is not Take and kind is not Tiles:
+    if kind is not Take and kind is not Tiles and kind is not Boxes:
         return node
     if isinstance(node, Take):
         return msgspec.structs.replace(node, indices=names.get(node.indices, node.indices))
     if isinstance(node, Tiles):
         refs = None if node.refs is None else names.get(node.refs, node.refs)
         return msgspec.structs.replace(node, table=names.get(node.table, node.table), refs=refs)
+    if isinstance(node, Boxes):
+        return msgspec.structs.replace(node, table=names.get(node.table, node.table))
     return node
 
 

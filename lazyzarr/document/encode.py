@@ -51,7 +51,7 @@ from lazyzarr.document.wire import (
 from lazyzarr.errors import SaveUnsupported
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json, NamedConfig, Place, StoredArray
-from lazyzarr.ir.nodes import Tiles
+from lazyzarr.ir.nodes import Source, Tiles
 from lazyzarr.ir.validate import validate
 
 _PRETTY_BYTES = 1 << 16
@@ -146,7 +146,7 @@ def encode(
     lowered = None
     if manifest is not None:
         derived, more = _wire_graph(manifest, base, {}, ())
-        form = "grid" if len(manifest.nodes) == 1 else "boxes"
+        form = "grid" if isinstance(manifest.root, Source) else "rows"
         lowered = WireManifest(form, graph_digest(msgspec.json.encode(wire)), derived)
         folders |= more
         features |= {MANIFEST, *features_of(manifest.nodes, manifest.layouts, manifest.arrays)}

@@ -22,6 +22,7 @@ from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout
 from lazyzarr.ir.nodes import (
+    Boxes,
     Broadcast,
     Concat,
     Decode,
@@ -40,7 +41,7 @@ from lazyzarr.ir.schema import MAX_CELLS
 
 _FUSED = frozenset((Index, Transpose, Broadcast, Recode))
 """Node kinds with one input of which a run is one or two nodes in canonical form."""
-_SHAPED = frozenset((Fill, Tiles, Broadcast, Overlay))
+_SHAPED = frozenset((Fill, Tiles, Boxes, Broadcast, Overlay))
 """Node kinds that say their own shape."""
 
 
@@ -118,7 +119,8 @@ def check_costs(graph: Graph, limits: Limits) -> None:
     ViewLimitError
         For the first cost over its limit.
     """
-    limits.check("nodes", len(graph.nodes), where="nodes")
+    constants = sum(len(node.constants) for _, node in of_kind(graph.nodes, Boxes))
+    limits.check("nodes", len(graph.nodes) + constants, where="nodes")
     limits.check("edges", sum(map(len, map(inputs_of, graph.nodes))), where="nodes")
     limits.check("graph_depth", graph_depth(graph.nodes), where="nodes")
     _check_ranks(graph, limits)
@@ -227,18 +229,24 @@ def check_shapes(graph: Graph, shapes: Sequence[tuple[int, ...]], limits: Limits
         if len(node.inputs) > 1:
             combs = combs_of(node, [shapes[k] for k in node.inputs])
             limits.check("box_pairs", pairs_compared(*combs), where=f"nodes[{position}]")
+    for position, node in of_kind(graph.nodes, Boxes):
+        table = graph.tables[node.table]
+        if table.in_memory and table.rows <= limits.inline_cells:
+            combs = (np.asarray(table[name]) for name in ("origin", "count", "stride"))
+            limits.check("box_pairs", _comb_pairs(*combs), where=f"nodes[{position}]")
     weighed: set[tuple[str, int | None]] = set()
     for position, node in of_kind(graph.nodes, Tiles):
         table = graph.tables[node.table]
         if (node.table, node.new_axis) in weighed or table.rows > limits.inline_cells or not table.in_memory:
             continue
         weighed.add((node.table, node.new_axis))
-        limits.check("box_pairs", _tile_pairs(*tile_combs(graph, node)), where=f"nodes[{position}]")
+        limits.check("box_pairs", _comb_pairs(*tile_combs(graph, node)), where=f"nodes[{position}]")
 
 
-def _tile_pairs(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray) -> int:
+def _comb_pairs(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray) -> int:
     """Rows that are no boxes are refused by validation without comparing pairs."""
-    sound = (starts >= 0).all() and (counts >= 0).all() and (starts <= MAX_CELLS - counts).all()
+    sound = (starts >= 0).all() and (counts >= 0).all() and (steps >= 1).all()
+    sound = sound and (starts <= MAX_CELLS).all() and (counts <= (MAX_CELLS - starts) // np.maximum(steps, 1)).all()
     return pairs_compared(starts, counts, steps) if sound else 0
 
 

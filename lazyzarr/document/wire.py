@@ -101,8 +101,9 @@ class WireGraph(_Strict, frozen=True):
 class WireManifest(_Strict, frozen=True):
     """What the graph reduces to: derived from it, for readers that want to know only where chunks are."""
 
-    form: Literal["grid", "boxes"]
-    """One source with a row for each chunk of a regular grid; or boxes of such chunks, each cut and placed as a whole."""
+    form: Literal["grid", "rows", "boxes"]
+    """One source with a row for each chunk of a regular grid; one `boxes` node with a row for each window of a chunk; or
+    any graph over chunks that are named one by one, which is not written."""
     of: str
     """`graph_digest` of the graph that it was derived from; of another graph it means nothing."""
     graph: WireGraph

@@ -14,6 +14,7 @@ import msgspec
 
 from lazyzarr.ir.layout import Layout, StoredArray, text_of
 from lazyzarr.ir.nodes import (
+    Boxes,
     Fill,
     Index,
     Node,
@@ -153,7 +154,7 @@ class GraphBuilder:
         """Position of a node whose inputs are already positions here."""
         return self._nodes.place(node)
 
-    def leaf(self, node: Source | Tiles | Fill, origin: Graph) -> int:
+    def leaf(self, node: Source | Tiles | Boxes | Fill, origin: Graph) -> int:
         """Position of a leaf of another graph, with all it names."""
         if isinstance(node, Source):
             return self.node(Source(self._adopt_array(origin.arrays[node.array], origin)))
@@ -161,11 +162,15 @@ class GraphBuilder:
             layouts = tuple(self.layout(origin.layouts[k]) for k in node.layouts)
             self._adopt_tables((node.table, node.refs), origin)
             return self.node(msgspec.structs.replace(node, layouts=layouts))
+        if isinstance(node, Boxes):
+            self._adopt_tables((node.table,), origin)
+            arrays = tuple(self._adopt_array(origin.arrays[k], origin) for k in node.arrays)
+            return self.node(msgspec.structs.replace(node, arrays=arrays))
         return self.node(node)
 
     def adopt(self, node: Node, inputs: Sequence[int], origin: Graph) -> int:
         """Position of a node of another graph, its inputs being those positions here."""
-        if isinstance(node, Source | Tiles | Fill):
+        if isinstance(node, Source | Tiles | Boxes | Fill):
             return self.leaf(node, origin)
         if isinstance(node, Recode):
             return self.node(Recode(inputs[0], self.layout(origin.layouts[node.layout])))

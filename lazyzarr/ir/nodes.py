@@ -60,6 +60,35 @@ class Tiles(_Node, frozen=True, tag="tiles"):
     """Table of chunk references; the column ``refs_first`` says where those of each array begin."""
 
 
+class ConstantBox(Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
+    """Cells of a view that are stored nowhere: a comb that reads as one value."""
+
+    value: Json
+    """In Zarr v3 JSON form for the type of the node."""
+    origin: tuple[int, ...]
+    count: tuple[int, ...]
+    stride: tuple[int, ...] | None = None
+    """Distance of neighbouring cells; absent: 1."""
+
+
+class Boxes(_Node, frozen=True, tag="boxes"):
+    """Boxes of stored arrays, each cut, turned and placed as a row of a table says; rows are disjoint.
+
+    Columns: ``array`` int32 (n,); ``axis`` int8 (n, q), ``first`` and ``step`` int64 (n, q) of the array; ``origin``,
+    ``stride`` and ``count`` int64 (n, r) of the view; see `lazyzarr.ir.boxes`. Rows sorted by origin.
+    """
+
+    table: str
+    shape: tuple[int, ...]
+    data_type: str | NamedConfig
+    fill_value: Json
+    """What cells outside every box read as."""
+    arrays: tuple[int, ...]
+    """Positions in `Graph.arrays` that the column ``array`` chooses from."""
+    constants: tuple[ConstantBox, ...] = ()
+    """Below the rows; a later one is on top of those before it."""
+
+
 class Index(_Node, frozen=True, tag="index"):
     """Basic selection: for each axis of the input a span of cells, or the one cell at which it is dropped."""
 
@@ -152,6 +181,7 @@ Node = (
     Source
     | Fill
     | Tiles
+    | Boxes
     | Index
     | Take
     | Transpose
@@ -164,7 +194,7 @@ Node = (
     | Extension
 )
 NODE_KINDS: tuple[type[_Node], ...] = (
-    *(Source, Fill, Tiles, Index, Take, Transpose),
+    *(Source, Fill, Tiles, Boxes, Index, Take, Transpose),
     *(Broadcast, Concat, Stack, Overlay, Recode, Decode),
 )
 """The kinds that the specification defines."""
@@ -172,7 +202,7 @@ NODE_KINDS: tuple[type[_Node], ...] = (
 
 # sets of classes, asked for by the exact class: every pass asks this of every node
 _JOINS = frozenset((Concat, Stack, Overlay, Extension))
-_LEAVES = frozenset((Source, Fill, Tiles))
+_LEAVES = frozenset((Source, Fill, Tiles, Boxes))
 
 
 def inputs_of(node: Node) -> tuple[int, ...]:

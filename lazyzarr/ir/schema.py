@@ -20,6 +20,7 @@ from lazyzarr.ir.data_type import DataType, to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json
 from lazyzarr.ir.nodes import (
+    Boxes,
     Broadcast,
     Concat,
     Decode,
@@ -97,6 +98,10 @@ def infer_node(node: Node, inputs: list[Schema], graph: Graph) -> Schema:
             return Schema(node.shape, node.data_type, node.value)
         case Tiles():
             fill.from_json(node.fill_value, node.data_type)
+            return Schema(node.shape, node.data_type, node.fill_value)
+        case Boxes():
+            for value in (node.fill_value, *(constant.value for constant in node.constants)):
+                fill.from_json(value, node.data_type)
             return Schema(node.shape, node.data_type, node.fill_value)
         case Index():
             return _index(node, inputs[0])

@@ -21,17 +21,31 @@ from lazyzarr.algebra.boxes import any_overlap
 from lazyzarr.algebra.span import Span, is_canonical
 from lazyzarr.errors import LazyZarrError, UnsupportedFeature, ViewError, ViewSchemaError
 from lazyzarr.ir import extensions, fill
+from lazyzarr.ir.boxes import all_rows, constant_problem, row_problems
 from lazyzarr.ir.data_type import from_json, to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, NamedConfig
-from lazyzarr.ir.nodes import Decode, Extension, Index, Node, Overlay, Recode, Source, Take, Tiles, inputs_of, of_kind
+from lazyzarr.ir.nodes import (
+    Boxes,
+    Decode,
+    Extension,
+    Index,
+    Node,
+    Overlay,
+    Recode,
+    Source,
+    Take,
+    Tiles,
+    inputs_of,
+    of_kind,
+)
 from lazyzarr.ir.origins import FILE
 from lazyzarr.ir.placing import combs_of, tile_combs
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.ir.validate_stored import TEXT_COLUMNS, Problem, array_problems, is_plain, table_problems
 
 _MOST_SHOWN = 20
-_NAMING = frozenset((Source, Recode, Tiles, Take))
+_NAMING = frozenset((Source, Recode, Tiles, Boxes, Take))
 """Node kinds that name something beside nodes."""
 _UNSUPPORTED = ("codec-unknown", "graph-node")
 CHUNK_KEYS = ("default", "v2")
@@ -180,6 +194,9 @@ def _named_positions(node: Node, graph: Graph) -> Iterator[tuple[str, int, int]]
     elif isinstance(node, Tiles):
         for index in node.layouts:
             yield "layouts", index, len(graph.layouts)
+    elif isinstance(node, Boxes):
+        for index in node.arrays:
+            yield "arrays", index, len(graph.arrays)
 
 
 def _named_tables(node: Node) -> Iterator[tuple[str, str]]:
@@ -189,6 +206,8 @@ def _named_tables(node: Node) -> Iterator[tuple[str, str]]:
         yield "table", node.table
         if node.refs is not None:
             yield "refs", node.refs
+    elif isinstance(node, Boxes):
+        yield "table", node.table
 
 
 def _layouts(graph: Graph) -> Iterator[Problem]:
@@ -263,6 +282,8 @@ def _fit(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[Problem]:
     for position, node in of_kind(graph.nodes, Overlay):
         if node.overlap == "error" and len(node.inputs) > 1:
             yield from _disjoint(*combs_of(node, [schemas[k].shape for k in node.inputs]), f"nodes[{position}]")
+    for position, node in of_kind(graph.nodes, Boxes):
+        yield from _boxes(graph, node, f"nodes[{position}]")
     reach: dict[tuple[str, int | None], list[int]] = {}
     for position, node in of_kind(graph.nodes, Tiles):
         if graph.tables[node.table].in_memory:
@@ -314,6 +335,26 @@ def _tile_rows(graph: Graph, node: Tiles, where: str) -> Generator[Problem, None
     if (ends < 2**63).all():
         yield from _disjoint(origin, shape, np.ones_like(origin), where)
     return ends.max(axis=0, initial=0).tolist()
+
+
+def _boxes(graph: Graph, node: Boxes, where: str) -> Iterator[Problem]:
+    """Types of the arrays, constants, and rows that are in memory."""
+    for number in node.arrays:
+        if graph.layouts[graph.arrays[number].layout].data_type != node.data_type:
+            yield Problem("graph-type", where, f"array {number} has another type than the boxes")
+    for number, constant in enumerate(node.constants):
+        wrong = constant_problem(node, constant)
+        if wrong is not None:
+            yield Problem("graph-shape", f"{where}.constants[{number}]", wrong)
+    table = graph.tables[node.table]
+    if not table.in_memory:
+        return
+    rows = all_rows(table)
+    found = row_problems(node, rows, [graph.arrays[k].shape for k in node.arrays])
+    if found is not None:
+        yield Problem(found[0], where if found[0] != "table-invalid" else f"tables.{node.table}", found[1])
+    elif (np.diff(np.lexsort(rows["origin"].T[::-1])) < 0).any() if node.shape else False:
+        yield Problem("graph-canonical", where, "the boxes are not sorted by origin")
 
 
 def _disjoint(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray, where: str) -> Iterator[Problem]:

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from lazyzarr.algebra.grid import chunk_count
+from lazyzarr.ir.boxes import column_problems
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, StoredArray
-from lazyzarr.ir.nodes import Take, Tiles, of_kind
+from lazyzarr.ir.nodes import Boxes, Take, Tiles, of_kind
 from lazyzarr.ir.origins import problems_of
 from lazyzarr.ir.placing import tiles_rank
 from lazyzarr.ir.tables import Table
@@ -140,6 +141,9 @@ def table_problems(graph: Graph) -> Iterator[Problem]:
         yield from _columns(graph.tables[name], REF_COLUMNS, ("offset", "length"), f"tables.{name}")
     for name in dict.fromkeys(node.indices for _, node in of_kind(graph.nodes, Take)):
         yield from _columns(graph.tables[name], {"indices": "i8"}, ("indices",), f"tables.{name}")
+    for _, node in of_kind(graph.nodes, Boxes):
+        for column, text in column_problems(graph.tables[node.table], len(node.shape)):
+            yield Problem("table-invalid", f"tables.{node.table}.{column}", text)
     seen: set[tuple[object, ...]] = set()
     for _, node in of_kind(graph.nodes, Tiles):
         use = (node.table, len(node.shape), node.new_axis, node.refs is None)

@@ -24,6 +24,7 @@ from lazyzarr.ir.data_type import DataType
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json, Layout
 from lazyzarr.ir.nodes import (
+    Boxes,
     Broadcast,
     Concat,
     Decode,
@@ -132,6 +133,8 @@ class _Lowering:
                 return self._constant(node.shape, node.data_type, node.value)
             case Tiles():
                 return self._tiles(position, node, needed)
+            case Boxes():
+                return self._boxes(position, node, needed)
             case Index():
                 return selected(inputs[0], node.axes, shapes[0])
             case Take():
@@ -178,10 +181,21 @@ class _Lowering:
 
     def _tiles(self, position: int, node: Tiles, needed: Box) -> Placements:
         placed = self.sources.tiles(position, needed)
-        first = np.maximum(placed.into_first, np.array([low for low, _ in needed], np.int64))
-        stop = np.minimum(placed.into_first + placed.into_count, np.array([high for _, high in needed], np.int64))
-        if (stop - first).prod(axis=1).sum() == math.prod(high - low for low, high in needed):
-            return placed
+        return self._on_background(placed, node, needed)
+
+    def _boxes(self, position: int, node: Boxes, needed: Box) -> Placements:
+        placed = self.sources.boxes(position, needed)
+        for constant in reversed(node.constants):
+            below = self._constant(constant.count, node.data_type, constant.value)
+            placed = _over(table.shifted(below, constant.origin, constant.stride), placed)
+        return self._on_background(placed, node, needed)
+
+    def _on_background(self, placed: Placements, node: Tiles | Boxes, needed: Box) -> Placements:
+        """What is placed, and the fill value behind it unless sources fill all that is asked for."""
+        own = placed.source >= 0
+        combs = (placed.into_first[own], placed.into_count[own], placed.into_step[own])
+        if _cells_in(needed, *combs).sum() == math.prod(high - low for low, high in needed):
+            return placed if own.all() else table.rows(placed, own)
         return _over(self._constant(node.shape, node.data_type, node.fill_value), placed)
 
     def _overlay(

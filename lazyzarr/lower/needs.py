@@ -14,6 +14,7 @@ import numpy as np
 
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.nodes import (
+    Boxes,
     Broadcast,
     Concat,
     Decode,
@@ -115,7 +116,7 @@ def _asked_of(node: Node, number: int, box: Box, shape: tuple[int, ...], graph: 
             return tuple(wanted) if all(low < high for low, high in wanted) else None
         case Recode() | Decode():
             return box
-        case Concat() | Stack() | Source() | Fill() | Tiles() | Extension():
+        case Concat() | Stack() | Source() | Fill() | Tiles() | Boxes() | Extension():
             raise AssertionError(f"{type(node).__name__} is handled by its caller, expanded, or has no inputs")
 
 

@@ -63,7 +63,8 @@ _ROWS = (
     *("source", "layout", "first", "step", "count", "axis", "pool"),
     *("into_first", "into_step", "into_count", "order"),
 )
-_NOTHING = np.zeros(0, np.int64)
+NO_POOL = np.zeros(0, np.int64)
+"""Pools of placements that gather along no axis."""
 
 
 def whole(source: np.ndarray, layout: np.ndarray, shape: np.ndarray, *, origin: np.ndarray | None = None) -> Placements:
@@ -82,8 +83,8 @@ def whole(source: np.ndarray, layout: np.ndarray, shape: np.ndarray, *, origin: 
         into_step=ones,
         into_count=shape,
         order=np.zeros(p, np.int32),
-        pool_from=_NOTHING,
-        pool_into=_NOTHING,
+        pool_from=NO_POOL,
+        pool_into=NO_POOL,
     )
     return without_empty(placed)
 
@@ -91,7 +92,7 @@ def whole(source: np.ndarray, layout: np.ndarray, shape: np.ndarray, *, origin: 
 @lru_cache(maxsize=64)
 def nothing(rank: int) -> Placements:
     """No placement, in a view of this rank."""
-    return rows(whole(_NOTHING[:1], _NOTHING[:1], np.zeros((0, rank), np.int64)), _NOTHING)
+    return rows(whole(NO_POOL[:1], NO_POOL[:1], np.zeros((0, rank), np.int64)), NO_POOL)
 
 
 def constant(number: int, shape: Sequence[int]) -> Placements:
@@ -111,8 +112,8 @@ def constant(number: int, shape: Sequence[int]) -> Placements:
         into_step=np.ones((1, r), np.int64),
         into_count=lengths,
         order=np.zeros(1, np.int32),
-        pool_from=_NOTHING,
-        pool_into=_NOTHING,
+        pool_from=NO_POOL,
+        pool_into=NO_POOL,
     )
     return without_empty(placed)
 

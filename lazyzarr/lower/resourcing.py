@@ -18,6 +18,9 @@ from lazyzarr.ir.origins import FILE, origins_at
 from lazyzarr.lower.fragments import Fragments
 from lazyzarr.lower.lowering import Lowered
 
+_ABSENT, _INLINE = 0, 3
+"""In the column ``state`` of references: chunks that come from no origin."""
+
 
 def resourced(
     lowered: Lowered, found: Fragments, arrays: list[StoredArray], array: np.ndarray, linear: np.ndarray
@@ -58,12 +61,12 @@ def _one(
     refs, table = graph.tables[stored.refs], graph.tables[stored.origins]
     key = _key(rows)
     origin = np.asarray(refs["origin"][key]).astype(np.int64)
-    if "state" in refs:
-        origin = np.where(np.asarray(refs["state"][key]) == 0, -1, origin)
+    state = np.asarray(refs["state"][key]) if "state" in refs else np.ones(len(rows), np.uint8)
+    origin = np.where((state == _ABSENT) | (state == _INLINE), -1, origin)
     numbers = np.asarray(refs["number"][key]) if "number" in refs else np.zeros(len(rows), np.int64)
     there = np.flatnonzero(origin >= 0)
     used, which = np.unique(origin[there], return_inverse=True)
-    if "state" not in refs and len(there) < len(origin):
+    if ((origin < 0) & (state != _ABSENT) & (state != _INLINE)).any():
         raise _invalid("a chunk that is not absent has no origin")
     if not len(used):
         return

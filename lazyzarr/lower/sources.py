@@ -6,22 +6,26 @@ a box by bisection. Refuses to load the names of arrays that are not asked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import accumulate
 
 import numpy as np
 
 from lazyzarr.algebra.boxes import any_overlap
 from lazyzarr.errors import ViewSchemaError
+from lazyzarr.ir.boxes import HELD, OF_ARRAY, OF_VIEW, row_problems
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
-from lazyzarr.ir.nodes import Tiles
+from lazyzarr.ir.nodes import Boxes, Tiles
 from lazyzarr.ir.tables import Column, Table
 from lazyzarr.ir.tiles import tile_arrays
 from lazyzarr.lower.needs import Box
-from lazyzarr.lower.placements import Placements, inserted, whole
+from lazyzarr.lower.placements import AFFINE, NO_POOL, Placements, inserted, whole
 
 _ROWS_AT_ONCE = 1 << 16
 _ROWS_BISECTED = 1 << 8
+_Lengths = Callable[[slice | np.ndarray], np.ndarray]
+"""int64 (k, r): cells of the view from the first to the last of some rows of a table."""
 
 
 class SourceSpace:
@@ -67,6 +71,38 @@ class SourceSpace:
         placed = whole(number, layout, shape, origin=np.delete(origin, node.new_axis, axis=1))
         return inserted(placed, node.new_axis, origin[:, node.new_axis])
 
+    def boxes(self, position: int, box: Box) -> Placements:
+        """Placements of the rows of a boxes node that meet a box."""
+        node = self.graph.nodes[position]
+        assert isinstance(node, Boxes)
+        table = self.graph.tables[node.table]
+        found = _key(_meeting(table, box, _combed(table)))
+        held = {name: np.asarray(table[name][found]) for name in ("array", *OF_ARRAY, *OF_VIEW)}
+        if not table.in_memory:
+            wrong = row_problems(node, held, [self.graph.arrays[k].shape for k in node.arrays])
+            if wrong is not None:
+                raise ViewSchemaError(f"{wrong[1]}; save the view again", reason=wrong[0], where=f"nodes[{position}]")
+        source = np.array(node.arrays, np.int64)[held["array"]]
+        layouts = np.array([array.layout for array in self.graph.arrays], np.int32)
+        axis, several = held["axis"].astype(np.int16), held["axis"] != HELD
+        fed = np.maximum(held["axis"], 0).astype(np.int64)
+        count = np.take_along_axis(held["count"], fed, axis=1) if len(node.shape) else np.ones_like(held["first"])
+        return Placements(
+            source=source,
+            layout=layouts[source] if len(layouts) else np.zeros(0, np.int32),
+            first=held["first"],
+            step=np.where(several, held["step"], 1),
+            count=np.where(several, count, 1),
+            axis=axis,
+            pool=np.full_like(held["first"], AFFINE),
+            into_first=held["origin"],
+            into_step=held["stride"],
+            into_count=held["count"],
+            order=np.zeros(len(source), np.int32),
+            pool_from=NO_POOL,
+            pool_into=NO_POOL,
+        )
+
     def _node(self, position: int) -> Tiles:
         node = self.graph.nodes[position]
         assert isinstance(node, Tiles)
@@ -85,24 +121,40 @@ def meeting(tile_table: Table, box: Box, node: Tiles) -> np.ndarray:
     ViewSchemaError
         Tiles of a stored table overlap, or reach outside the view.
     """
-    new_axis = node.new_axis
-    if not box:  # rank 0: the one tile is the view
-        return np.arange(tile_table.rows)
-    axis, starts, reach = _leading(tile_table, new_axis)
+    lengths = _tiled(tile_table, node.new_axis)
+    found = _meeting(tile_table, box, lengths)
+    if box and not isinstance(tile_table["origin"], np.ndarray):
+        key = _key(found)
+        _check_boxes(np.asarray(tile_table["origin"][key]), lengths(key), node)
+    return found
+
+
+def _meeting(table: Table, box: Box, lengths: _Lengths) -> np.ndarray:
+    """Rows of a table sorted by origin whose boxes meet a box, ascending."""
+    if not box or not table.rows:  # of rank 0 the one row is the view
+        return np.arange(table.rows)
+    axis, starts, reach = _leading(table, lengths)
     low, high = box[axis]
     first = int(np.searchsorted(reach, low, side="right"))
     stop = int(np.searchsorted(starts, high, side="left"))
     if stop <= first:
         return np.zeros(0, np.int64)
-    rows = np.arange(first, stop)
-    origin = np.asarray(tile_table["origin"][first:stop])
-    length = _view_lengths(np.asarray(tile_table["shape"][first:stop]), new_axis)
+    origin, length = np.asarray(table["origin"][first:stop]), lengths(slice(first, stop))
     lows = np.array([b[0] for b in box], np.int64)
     highs = np.array([b[1] for b in box], np.int64)
-    found = ((origin < highs) & (origin + length > lows)).all(axis=1)
-    if not isinstance(tile_table["origin"], np.ndarray):
-        _check_boxes(origin[found], length[found], node)
-    return rows[found]
+    return first + np.flatnonzero(((origin < highs) & (origin + length > lows)).all(axis=1))
+
+
+def _tiled(table: Table, new_axis: int | None) -> _Lengths:
+    def lengths(key: slice | np.ndarray) -> np.ndarray:
+        shape = np.asarray(table["shape"][key])
+        return shape if new_axis is None else np.insert(shape, new_axis, 1, axis=1)
+
+    return lengths
+
+
+def _combed(table: Table) -> _Lengths:
+    return lambda key: np.asarray(table["stride"][key]) * (np.asarray(table["count"][key]) - 1) + 1
 
 
 def _check_boxes(origin: np.ndarray, length: np.ndarray, node: Tiles) -> None:
@@ -145,19 +197,18 @@ def _last_from(tile_table: Table, axis: int, cell: int) -> int:
     return row + int(np.searchsorted(block, cell, side="right")) - 1
 
 
-def _leading(tile_table: Table, new_axis: int | None) -> tuple[int, np.ndarray, np.ndarray]:
-    """The axis to bisect on, the starts of the tiles on it, and how far tiles up to each row reach."""
-    memo = tile_table.memo
+def _leading(table: Table, lengths: _Lengths) -> tuple[int, np.ndarray, np.ndarray]:
+    """The axis to bisect on, the starts of the boxes on it, and how far boxes up to each row reach."""
+    memo = table.memo
     if "leading" not in memo:
-        origin, shape = tile_table["origin"], tile_table["shape"]
+        origin = table["origin"]
         axis = _first_varying(origin)
-        column = axis - (new_axis is not None and axis > new_axis)
         starts = np.empty(origin.shape[0], np.int64)
         ends = np.empty_like(starts)
         for first in range(0, len(starts), _ROWS_AT_ONCE):  # whole columns at once would take r times the memory
             rows = slice(first, first + _ROWS_AT_ONCE)
             starts[rows] = np.asarray(origin[rows])[:, axis]
-            ends[rows] = starts[rows] + (1 if axis == new_axis else np.asarray(shape[rows])[:, column])
+            ends[rows] = starts[rows] + lengths(rows)[:, axis]
         memo["leading"] = (axis, starts, np.maximum.accumulate(ends, out=ends))
     return memo["leading"]
 
@@ -166,10 +217,6 @@ def _first_varying(origin: Column) -> int:
     rows = origin.shape[0]
     differs = np.asarray(origin[0:1])[0] != np.asarray(origin[rows - 1 : rows])[0]
     return int(np.argmax(differs)) if len(differs) else 0
-
-
-def _view_lengths(shape: np.ndarray, new_axis: int | None) -> np.ndarray:
-    return shape if new_axis is None else np.insert(shape, new_axis, 1, axis=1)
 
 
 def _key(found: np.ndarray) -> slice | np.ndarray:

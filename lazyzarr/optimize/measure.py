@@ -31,6 +31,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from lazyzarr.ir.nodes import (
+    Boxes,
     Broadcast,
     Decode,
     Fill,
@@ -47,7 +48,7 @@ ORDER: tuple[type[Node], ...] = (Recode, Decode, Index, Take, Transpose, Broadca
 """Operations from the source outwards, as the normal form has them."""
 ORDER_ABOVE_JOINS: tuple[type[Node], ...] = (Recode, Index, Decode, Take, Transpose, Broadcast)
 """Operations from the join outwards that they have yet to go into."""
-LEAVES: tuple[type[Node], ...] = (Source, Fill, Tiles)
+LEAVES: tuple[type[Node], ...] = (Source, Fill, Tiles, Boxes)
 
 TOO_LARGE = 1 << 128
 """Nodes of a tree beyond which it is not weighed: deep sharing would make the numbers as long as the graph."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from lazyzarr.algebra.span import Span, slice_text
 from lazyzarr.ir.nodes import (
+    Boxes,
     Broadcast,
     Concat,
     Decode,
@@ -76,6 +77,8 @@ def _said(node: Node) -> str:
             return f"fill({node.value})"
         case Tiles():
             return f"tiles {node.table}"
+        case Boxes():
+            return f"boxes {node.table}"
         case Index():
             return f"[{', '.join(_key(key) for key in node.axes)}]"
         case Take():

@@ -93,7 +93,7 @@ def fired() -> Counter[str]:
     """Rule -> how often it fires on many graphs."""
     counts: Counter[str] = Counter()
 
-    @settings(max_examples=1_000, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=2_000, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(graphs(), st.permutations(range(4)))
     def collect(drawn: Drawn, order: list[int]) -> None:
         optimize(drawn.graph, observer=lambda step: counts.update([step.rule]))

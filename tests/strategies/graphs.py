@@ -126,7 +126,7 @@ class _Drawing:
         return found
 
     def _leaf_kinds(self, dtype: str) -> list[Callable[[Shape, str, int], int]]:
-        return [self._source, self._fill, self._tiles, self._recode]
+        return [self._source, self._fill, self._tiles, self._boxes, *(self._recode,) * 2]  # which has the most cases
 
     # leaves
 
@@ -138,6 +138,9 @@ class _Drawing:
 
     def _tiles(self, shape: Shape, dtype: str, depth: int) -> int:
         return self.fitted(*self.leaves.tiles(dtype, self.kinds), shape, dtype)
+
+    def _boxes(self, shape: Shape, dtype: str, depth: int) -> int:
+        return self.fitted(*self.leaves.boxes(dtype, self.kinds), shape, dtype)
 
     def _recode(self, shape: Shape, dtype: str, depth: int) -> int:
         return self.fitted(*self.leaves.recode(dtype, self.kinds), shape, dtype)

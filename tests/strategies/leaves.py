@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lazyzarr.ir.data_type import from_numpy
 from lazyzarr.ir.graph import GraphBuilder
 from lazyzarr.ir.layout import Layout, StoredArray
-from lazyzarr.ir.nodes import Recode, Source, Tiles
+from lazyzarr.ir.nodes import Boxes, ConstantBox, Recode, Source, Tiles
 from lazyzarr.ir.tables import Column, Table
 from lazyzarr.ir.tiles import tile_columns
 from tests.strategies.cells import DTYPES
@@ -62,10 +62,80 @@ class Leaves:
         chosen = self._some([s for s in members if s.cells.ndim == rank])
         return self._tiled(chosen if new_axis or rank else chosen[:1], kinds, new_axis=new_axis)
 
+    def boxes(self, dtype: str, kinds: set[str]) -> tuple[int, Shape]:
+        """A few arrays of any ranks, each cut, turned, repeated and placed as a row of a table."""
+        members = self._some([s for s in self.pool.by_dtype[dtype] if 0 not in s.cells.shape])
+        rank = self._int(0, 3)
+        rows: list[dict[str, list[int]]] = []
+        at, gap = 0, None
+        members = members if rank else members[:1]
+        for stored in members:
+            row = self._box(stored.cells.shape, rank, kinds)
+            if rank:
+                if gap is not None and row["count"][0] > 1 and self._int(0, 1):
+                    row["origin"][0], row["stride"][0], gap = gap, 2, None  # the cells that the last one skips
+                    kinds.add("boxes of combs")
+                else:
+                    row["origin"][0] = at + self._pick((0, 0, 1))
+                    gap = row["origin"][0] + 1 if row["stride"][0] == 2 else None
+                at = max(at, row["origin"][0] + row["stride"][0] * (row["count"][0] - 1) + 1)
+            rows.append(row)
+        ends = [
+            [o + s * (n - 1) + 1 for o, s, n in zip(row["origin"], row["stride"], row["count"], strict=True)]
+            for row in rows
+        ]
+        shape = tuple(max(axis) + self._pick((0, 0, 1)) for axis in zip(*ends, strict=True))
+        places = [self._known(stored) for stored in members]
+        arrays = tuple(dict.fromkeys(places))
+        wide = max(len(row["axis"]) for row in rows)
+        order = sorted(range(len(rows)), key=lambda k: rows[k]["origin"])
+        columns: dict[str, Column] = {"array": np.array([arrays.index(places[k]) for k in order], np.int32)}
+        for name, filler in (("axis", -1), ("first", 0), ("step", 1)):
+            padded = [rows[k][name] + [filler] * (wide - len(rows[k][name])) for k in order]
+            columns[name] = np.array(padded, np.int8 if name == "axis" else np.int64).reshape(len(order), wide)
+        for name in ("origin", "stride", "count"):
+            columns[name] = np.array([rows[k][name] for k in order], np.int64).reshape(len(order), rank)
+        constants = tuple(
+            self._constant_box(shape, dtype) for _ in range(self._pick((0, 0, 1, 2)) if 0 not in shape else 0)
+        )
+        kinds.update(["boxes of several"] * (len(rows) > 1) + ["boxes on constants"] * bool(constants))
+        table = self.builder.table(Table(columns))
+        value = self._pick(fill_json(dtype))
+        return self.builder.node(Boxes(table, shape, from_numpy(DTYPES[dtype]), value, arrays, constants)), shape
+
+    def _box(self, shape: Shape, rank: int, kinds: set[str]) -> dict[str, list[int]]:
+        free = self.draw(st.permutations(range(rank)))
+        axis = [free.pop() if free and self._int(0, 3) else -1 for _ in shape]
+        count, stride = [0] * rank, [self._pick((1, 1, 2)) for _ in range(rank)]
+        for to in range(rank):
+            count[to] = self._int(1, min(shape[axis.index(to)], 4) if to in axis else 3)
+        row = {"axis": axis, "first": [0] * len(shape), "step": [1] * len(shape), "count": count, "stride": stride}
+        for number, (to, length) in enumerate(zip(axis, shape, strict=True)):
+            cells = count[to] if to >= 0 else 1
+            step = self._int(1, (length - 1) // (cells - 1)) if cells > 1 else 1
+            first = self._int(0, length - 1 - step * (cells - 1))
+            back = cells > 1 and self._int(0, 1)
+            row["first"][number], row["step"][number] = (first + step * (cells - 1), -step) if back else (first, step)
+            kinds.update(["boxes turned round"] * bool(back))
+        kinds.update(["boxes repeated"] * any(to not in axis and count[to] > 1 for to in range(rank)))
+        kinds.update(["boxes transposed"] * ([to for to in axis if to >= 0] != sorted(to for to in axis if to >= 0)))
+        row["origin"] = [self._pick((0, 0, 1)) for _ in range(rank)]
+        return row
+
+    def _constant_box(self, shape: Shape, dtype: str) -> ConstantBox:
+        count = tuple(self._int(1, n) for n in shape)
+        stride = tuple(self._pick((1, (m - 1) // max(n - 1, 1) or 1)) for n, m in zip(count, shape, strict=True))
+        origin = tuple(self._int(0, m - 1 - s * (n - 1)) for n, m, s in zip(count, shape, stride, strict=True))
+        return ConstantBox(self._pick(fill_json(dtype)), origin, count, None if set(stride) <= {1} else stride)
+
     def _placed(self, stored: Stored) -> int:
+        return self.builder.node(Source(self._known(stored)))
+
+    def _known(self, stored: Stored) -> int:
+        """Position of an array of the pool in the graph."""
         array = self._adopted(stored)
         self.truth.add(array, stored)
-        return self.builder.node(Source(self.builder.array(array)))
+        return self.builder.array(array)
 
     def _adopted(self, stored: Stored) -> StoredArray:
         for table in stored.tables:
