@@ -180,8 +180,8 @@ class _Part:
     def _place(self, where: str) -> str:
         """Places inside a graph become JSON paths, with the names of the document; locations stay what they are."""
         for stored, name in self.names.items():
-            if where.startswith(f"tables.{name}."):
-                where = f"tables.{stored}.{where.removeprefix(f'tables.{name}.')}"
+            if where == f"tables.{name}" or where.startswith(f"tables.{name}."):
+                where = f"tables.{stored}{where.removeprefix(f'tables.{name}')}"
                 break
         return f"{self.path}.{where}" if where.startswith(("nodes", "arrays", "layouts", "tables")) else where
 

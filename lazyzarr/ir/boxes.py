@@ -75,7 +75,7 @@ def row_problems(
     if (fed > 1).any():
         return "table-invalid", "one axis of the view feeds two axes of an array"
     if (rows["stride"] < 1).any() or (count < 1).any():
-        return "table-invalid", "a row has a stride or a count below 1"
+        return "graph-shape", "a row has a stride or a count below 1"
     view, origin, stride = np.array(node.shape, np.int64), rows["origin"], rows["stride"]
     # a product of two int64 may wrap, a quotient does not
     if (origin < 0).any() or (origin >= view).any() or (count - 1 > (view - 1 - origin) // stride).any():

@@ -18,8 +18,10 @@ from corpus import (
     bad_limits,
     bad_manifests,
     bad_parts,
+    bad_rows,
     good_axes,
     good_joins,
+    good_rows,
     good_sources,
     good_tables,
     good_values,
@@ -28,8 +30,8 @@ from corpus import (
 from corpus.cases import write_good
 from corpus.documents import write_bad
 
-GOOD = (good_axes, good_joins, good_values, good_sources, good_tables)
-BAD = (bad_forms, bad_access, bad_parts, bad_graphs, bad_limits, bad_manifests)
+GOOD = (good_axes, good_joins, good_values, good_sources, good_tables, good_rows)
+BAD = (bad_forms, bad_access, bad_parts, bad_graphs, bad_limits, bad_manifests, bad_rows)
 
 
 def main(into: Path) -> None:

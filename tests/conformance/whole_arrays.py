@@ -68,13 +68,15 @@ class WholeArrays:
         state = int(refs["state"][row]) if "state" in refs else 1
         if state == 0:
             return None
+        offset, length = int(refs["offset"][row]), int(refs["length"][row])
+        if state == 3:
+            return bytes(self.graph.tables[array.inline or ""]["bytes"])[offset : offset + length]
         origin = int(refs["origin"][row])
         path = _path(text_at(origins["url_end"], origins["url"], origin))
         code = int(origins["layout"][origin])
         if state == 2:
             return path.read_bytes()
         if code < 0:
-            offset, length = int(refs["offset"][row]), int(refs["length"][row])
             return path.read_bytes()[offset : offset + length]
         grid = tuple(n for n in np.asarray(origins["grid"][origin]).tolist() if n)
         coords = np.array([np.unravel_index(int(refs["number"][row]), grid)], np.int64).reshape(1, len(grid))

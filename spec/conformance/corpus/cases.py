@@ -84,10 +84,16 @@ class Case:
         return source(array, layouts, reader=Reader(), tables=tables)
 
     def node(
-        self, node: Node, inputs: Sequence[View] = (), *, layouts: Sequence[Layout] = (), tables: Sequence[Table] = ()
+        self,
+        node: Node,
+        inputs: Sequence[View] = (),
+        *,
+        layouts: Sequence[Layout] = (),
+        arrays: Sequence[StoredArray] = (),
+        tables: Sequence[Table] = (),
     ) -> View:
-        """A view of one node; its layouts are positions in ``layouts``."""
-        own = Graph((), layouts=layouts, tables={table.name: table for table in tables})
+        """A view of one node; its layouts and arrays are positions in ``layouts`` and ``arrays``."""
+        own = Graph((), layouts=layouts, arrays=arrays, tables={table.name: table for table in tables})
         return View(node, inputs, own=own, reader=Reader.joined([view.reader for view in inputs]))
 
     def save(

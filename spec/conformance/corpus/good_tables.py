@@ -391,40 +391,6 @@ def manifest(case: Case) -> None:
     )
 
 
-def manifest_boxes(case: Case) -> None:
-    """A manifest without its graph, of windows of chunks with two chains, turned, and a constant."""
-    values = ramp(7, 4)
-    one = case.zarr("0.zarr", values[:4], (3, 2), fill_value=0)
-    other = case.zarr("1.zarr", values[4:], (2, 4), fill_value=9, compressors=None)
-    joined = lz.concat([one[1:], other, lz.full((1, 4), 5, dtype=values.dtype)])
-    expected = np.concatenate([values[1:], np.full((1, 4), 5, values.dtype)])[::-1].T
-    case.save(
-        joined[::-1].T,
-        expected,
-        fill_value=0,
-        flatness="L3",
-        chunks=6,
-        about="boxes of chunks that are cut, turned and placed, instead of the graph",
-        manifest="only",
-    )
-
-
-def manifest_windows(case: Case) -> None:
-    """A manifest beside the graph, of every third row."""
-    values = ramp(9, 2)
-    one = case.zarr("0.zarr", values, (4, 2), fill_value=0)
-    case.save(
-        one[1::3],
-        values[1::3],
-        fill_value=0,
-        flatness="L2",
-        chunks=2,
-        placements=1,
-        about="a graph of steps through chunks, with a manifest in the form of boxes",
-        manifest=True,
-    )
-
-
 def origins_whole(case: Case) -> None:
     """Whole objects, one for each chunk, by a table of origins."""
     values = ramp(4, 2)
@@ -450,5 +416,5 @@ CASES = (
     *(refs, refs_variants, refs_places, refs_inline, refs_table, refs_gaps),
     *(values_inline, values_table, values_scalar, values_text),
     *(shared_table, tiles, tiles_recoded, tiles_stack, tiles_table, origins, origins_gaps, origins_whole),
-    *(manifest, manifest_boxes, manifest_windows),
+    manifest,
 )

@@ -15,8 +15,9 @@ import zarr
 import lazyzarr as lz
 from corpus.cases import Case, NamedConfig, forget_version, gzip_stored, ramp, tile_table, write_json
 from corpus.expected import cells
+from corpus.good_rows import box_table
 from lazyzarr.ir.layout import Layout, Stamp, StoredArray
-from lazyzarr.ir.nodes import Tiles
+from lazyzarr.ir.nodes import Boxes, Tiles
 from lazyzarr.ir.tables import Table
 from lazyzarr.view import View
 
@@ -276,6 +277,32 @@ def table_index_outside(case: Case) -> None:
     )
 
 
+def boxes_table_overlap(case: Case) -> None:
+    """Two boxes of a stored table fill one cell."""
+
+    def damage(folder: Path) -> None:
+        path = next((folder / "view.zarr" / "tables").rglob("origin/zarr.json")).parent
+        array = zarr.open_array(path, mode="r+")
+        array[7] = 6
+
+    values = ramp(300)
+    one = case.zarr("a.zarr", values, (100,), fill_value=0)
+    rows = np.arange(300)[:, None]
+    ones = np.ones_like(rows)
+    table = box_table(array=0 * rows[:, 0], axis=0 * rows, first=rows, step=ones, origin=rows, stride=ones, count=ones)
+    node = Boxes("rows", (300,), "int16", 0, (0,))
+    _finish(
+        case,
+        case.node(node, layouts=one.ir.layouts, arrays=one.ir.arrays, tables=[table]),
+        damage,
+        error="ViewSchemaError",
+        reason="overlap",
+        about="box 7 of a table beside the document begins where box 6 does, and so hides it",
+        readable=[(100, 300)],
+        values=values[100:],
+    )
+
+
 def tiles_table_outside_the_policy(case: Case) -> None:
     """A table of locations leads out of what the reader allows."""
     arrays = [StoredArray(0, (1,), location="https://other.example/a.zarr")] * 300
@@ -309,5 +336,6 @@ def cast_of_what_does_not_fit(case: Case) -> None:
 CASES = (
     *(object_gone, whole_object_gone, object_cut_short, object_of_another_size, metadata_changed),
     *(chunk_of_another_length, chunk_of_more_cells, chunk_that_is_no_gzip, checksum, text_that_is_no_utf_8),
-    *(table_chunk_gone, table_index_outside, tiles_table_outside_the_policy, cast_of_what_does_not_fit),
+    *(table_chunk_gone, table_index_outside, tiles_table_outside_the_policy, boxes_table_overlap),
+    cast_of_what_does_not_fit,
 )

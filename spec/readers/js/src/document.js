@@ -6,7 +6,7 @@ import { canonicalText, sha256 } from "./json.js";
 
 const SCHEMA = JSON.parse(readFileSync(new URL("../../../schema/lazyzarr-1.schema.json", import.meta.url), "utf-8"));
 const BASIC_NODES = ["source", "fill", "index", "transpose", "concat", "stack"];
-const FEATURES = ["tiles", "take", "broadcast", "overlay", "recode", "decode", "origins", "gaps", "manifest", "lazyzarr.unpack"];
+const FEATURES = ["tiles", "boxes", "take", "broadcast", "overlay", "recode", "decode", "origins", "gaps", "manifest", "lazyzarr.unpack"];
 const ROOT = "$.attributes.lazyzarr";
 
 /** @typedef {import("./json.js").Json} Json */

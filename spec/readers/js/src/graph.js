@@ -1,6 +1,6 @@
 // A graph with its tables, arrays and layouts, checked as a whole before anything is read (sections 4 to 6 of graph.md).
 
-import { checkArray, checkTileRows } from "./arrays.js";
+import { checkArray, checkBoxRows, checkTileRows } from "./arrays.js";
 import { cellCount, makeChain } from "./codecs.js";
 import { refuse } from "./errors.js";
 import { inferNode } from "./infer.js";
@@ -166,7 +166,10 @@ export class Graph {
         makeColumn(wire, table.folder == null ? null : table.folder, { limits, get, where: `${this.where}.tables.${name}.${column}` });
       }
     }
-    for (const node of this.nodes) if (node.op === "tiles") checkTileRows(this, node);
+    for (const node of this.nodes) {
+      if (node.op === "tiles") checkTileRows(this, node);
+      if (node.op === "boxes") checkBoxRows(this, node);
+    }
   }
 }
 
@@ -184,7 +187,8 @@ function checkCosts(wire, limits, where) {
   };
   const layouts = wire.layouts ?? [];
   const arrays = wire.arrays ?? [];
-  under(wire.nodes.length, "nodes", ".nodes");
+  const constants = wire.nodes.reduce((/** @type {number} */ sum, /** @type {any} */ node) => sum + (node.constants?.length ?? 0), 0);
+  under(wire.nodes.length + constants, "nodes", ".nodes");
   let edges = 0;
   wire.nodes.forEach((/** @type {any} */ node, /** @type {number} */ k) => {
     edges += Graph.inputs(node).length;

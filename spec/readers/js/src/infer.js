@@ -10,7 +10,7 @@ import { dataType, oneCell } from "./types.js";
 
 /** @param {Graph} graph @param {any} wire @param {string} where @returns {Node} */
 export function inferNode(graph, wire, where) {
-  const kinds = { source, fill, tiles, index, take, transpose, broadcast, concat, stack, overlay, recode, decode };
+  const kinds = { source, fill, tiles, boxes, index, take, transpose, broadcast, concat, stack, overlay, recode, decode };
   const inputs = (wire.inputs ?? (wire.input === undefined ? [] : [wire.input])).map((/** @type {bigint} */ k) => graph.nodes[Number(k)]);
   const node = kinds[/** @type {keyof typeof kinds} */ (wire.op)](graph, wire, where, inputs);
   return { op: wire.op, wire, where, inputs, ...node };
@@ -63,6 +63,37 @@ function tiles(graph, wire, where) {
   const refs = wire.refs == null ? null : graph.table(wire.refs, "refs", where);
   if ((refs !== null) !== table.has("refs_first")) refuse("table-invalid", "refs_first is there with refs, and only then", where);
   return { schema, layouts, newAxis, table, refs };
+}
+
+/** @param {Graph} graph @param {any} wire @param {string} where */
+function boxes(graph, wire, where) {
+  checkShape(wire.shape, where);
+  const { shape } = wire;
+  const type = dataType(wire.data_type, where);
+  const arrays = wire.arrays.map((/** @type {bigint} */ number) => {
+    if (number < 0n || number >= BigInt(graph.arrays.length)) refuse("graph-reference", `there is no array ${number}`, `${where}.arrays`);
+    return graph.arrays[Number(number)];
+  });
+  const table = graph.table(wire.table, "boxes", `${where}.table`);
+  const { axis, first, step, origin, stride, count } = table.columns;
+  const narrow = [origin, stride, count].some(({ width }) => width !== shape.length) || axis.width !== first.width || axis.width !== step.width;
+  if (narrow) refuse("table-invalid", "a column has another width", `${graph.where}.tables.${wire.table}.origin`);
+  if (arrays.some((/** @type {any} */ { layout }) => layout.type.id !== type.id)) refuse("graph-type", "an array has another data type", where);
+  const constants = (wire.constants ?? []).map((/** @type {any} */ one, /** @type {number} */ k) => {
+    const box = { first: one.origin, count: one.count, step: one.stride ?? shape.map(() => 1n) };
+    checkComb(box, shape, `${where}.constants[${k}]`);
+    return { box, cell: oneCell(type, one.value, where) };
+  });
+  return { arrays, table, constants, schema: { shape, type, fill: oneCell(type, wire.fill_value, where) } };
+}
+
+/** A comb of cells is inside a shape (G-057). @param {import("./boxes.js").Box} box @param {bigint[]} shape @param {string} where */
+export function checkComb({ first, step, count }, shape, where) {
+  if ([first, step, count].some(({ length }) => length !== shape.length)) badShape("a box has another rank", where);
+  first.forEach((start, axis) => {
+    if (step[axis] < 1n || count[axis] < 1n) badShape("strides and counts are at least 1", where);
+    if (start < 0n || start + step[axis] * (count[axis] - 1n) >= shape[axis]) badShape("a box is outside of the view", where);
+  });
 }
 
 /** @param {Graph} _ @param {any} wire @param {string} where @param {Node[]} inputs */

@@ -3,8 +3,8 @@
 // A want says which cells of a node are wanted and where they go; each kind of node turns it into wants of its inputs.
 // Placements come with the seen one first: where several fill a cell, the first one does.
 
-import { tileRows } from "./arrays.js";
-import { ceilDiv, floorDiv, meet } from "./boxes.js";
+import { boxRows, tileRows } from "./arrays.js";
+import { ceilDiv, disjoint, floorDiv, meet } from "./boxes.js";
 import { refuse } from "./errors.js";
 import { checkIndices } from "./infer.js";
 
@@ -47,6 +47,8 @@ export class Lowering {
         return this.add({ want, node, stored: null, constant: node.schema.fill });
       case "tiles":
         return this.tiles(node, want);
+      case "boxes":
+        return this.boxes(node, want);
       case "index":
         return this.lower(inputs[0], { ...want, along: throughIndex(node.wire.axes, want.along) });
       case "take":
@@ -149,6 +151,41 @@ export class Lowering {
     }
     this.add({ want, node, stored: null, constant: node.schema.fill });
   }
+
+  /** @param {Node} node @param {Want} want */
+  async boxes(node, want) {
+    const { table, constants } = node;
+    /** @type {{[name: string]: bigint[]}} */
+    const columns = {};
+    for (const name of Object.keys(table.columns)) columns[name] = await table.columns[name].integers(0, table.length);
+    const seen = [];
+    for (const { box, array, cells } of boxRows(columns, node)) {
+      const found = throughBox(want, box);
+      if (found === null) continue;
+      seen.push(box);
+      this.add({ want: throughRow(found, cells), node, stored: array, constant: null });
+    }
+    if (!table.inline) disjoint(seen, Number.POSITIVE_INFINITY, node.where);
+    for (const { box, cell } of constants.toReversed()) {
+      const found = throughBox(want, box);
+      if (found !== null) this.add({ want: found, node, stored: null, constant: cell });
+    }
+    this.add({ want, node, stored: null, constant: node.schema.fill });
+  }
+}
+
+/**
+ * What a box of the view wants of the cells of an array that it shows.
+ * @param {Want} want of the box, counted from its first cell @param {{first: bigint, step: bigint, axis: number}[]} cells
+ * @returns {Want}
+ */
+function throughRow(want, cells) {
+  const along = cells.map(({ first, step, axis }) => {
+    if (axis < 0) return { first, step: 0n, axis: -1 };
+    const one = want.along[axis];
+    return { first: first + step * one.first, step: step * one.step, axis: one.axis };
+  });
+  return { ...want, along };
 }
 
 /** Cells `first + step m` of a part of the result. @param {Into} into @param {number} first @param {number} step @param {number} count @returns {Into} */

@@ -30,6 +30,10 @@ const KINDS = {
     columns: { origin: "int64", shape: "int64", layout: "int32", url: "text", refs_first: "int64", ...STAMP },
     required: ["origin", "shape", "layout", "url"],
   },
+  boxes: {
+    columns: { array: "int32", axis: "int8", first: "int64", step: "int64", origin: "int64", stride: "int64", count: "int64" },
+    required: ["array", "axis", "first", "step", "origin", "stride", "count"],
+  },
 };
 
 /** A column, inline or stored. */
@@ -194,8 +198,9 @@ export function makeTable(wire, kind, { limits, base, get, resolve, where }) {
     } else if (type !== null && column.type.id !== type) {
       bad(`${name} has the type ${column.type.id} instead of ${type}`, `${where}.${name === "length" || !("gap" in columns) ? name : "gap"}`);
     }
-    const rank = ["grid", "shape"].includes(name) || (name === "origin" && kind === "tiles") ? 2 : 1;
-    if (kind !== "values" && column.shape.length !== rank) bad(`${name} has another rank`);
+    const wide = kind === "boxes" ? name !== "array" : ["grid", "shape"].includes(name) || (name === "origin" && kind === "tiles");
+    const rank = wide ? 2 : 1;
+    if (kind !== "values" && column.shape.length !== rank) bad(`${name} has another rank`, `${where}.${name}`);
     if (kind === "values" || (type === "text" && stored)) continue;
     if (length >= 0 && column.shape[0] !== length) bad("columns have unequal lengths");
     length = column.shape[0];
