@@ -150,14 +150,16 @@ class ParsedNode(Struct, frozen=True):
 
 
 def graph_digest(graph: bytes | msgspec.Raw) -> str:
-    """Digest of the text of a graph, whatever its spaces and the order of its members.
+    """Digest of the text of a graph, whatever its spaces and the order of its members; numbers are as they are written.
 
     Examples
     --------
     >>> graph_digest(b'{"b": 1, "a": [2]}') == graph_digest(b'{"a":[2],"b":1}')
     True
+    >>> graph_digest(b'{"a": 1e5}') == graph_digest(b'{"a": 1E5}')
+    False
     """
-    text = msgspec.json.encode(msgspec.json.decode(graph), order="sorted")
+    text = msgspec.json.encode(_spelled_decoder.decode(graph), order="sorted")
     return f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
@@ -187,6 +189,7 @@ _group_decoder = msgspec.json.Decoder(_Group)
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _head_decoder = msgspec.json.Decoder(_Head)
 _parts_decoder = msgspec.json.Decoder(_Parts)
+_spelled_decoder = msgspec.json.Decoder(float_hook=lambda spelled: msgspec.Raw(spelled.encode()))
 _document_decoder = msgspec.json.Decoder(Document)
 _PLACE = re.compile(r"(.*) - at `(key in )?\$(.*)`", re.DOTALL)
 

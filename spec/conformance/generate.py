@@ -25,23 +25,27 @@ from corpus import (
     good_sources,
     good_tables,
     good_values,
+    good_writing,
+    kept,
     unreadable,
 )
 from corpus.cases import write_good
 from corpus.documents import write_bad
+from corpus.kept import write_kept
 
-GOOD = (good_axes, good_joins, good_values, good_sources, good_tables, good_rows)
+GOOD = (good_axes, good_joins, good_values, good_sources, good_tables, good_rows, good_writing)
 BAD = (bad_forms, bad_access, bad_parts, bad_graphs, bad_limits, bad_manifests, bad_rows)
 
 
 def main(into: Path) -> None:
-    """Write ``good``, ``bad`` and ``unreadable`` below a directory."""
-    for name in ("good", "bad", "unreadable"):
+    """Write ``good``, ``bad``, ``unreadable`` and ``kept`` below a directory."""
+    for name in ("good", "bad", "unreadable", "kept"):
         shutil.rmtree(into / name, ignore_errors=True)
     good = sum(write_good(module.CASES, into / "good") for module in GOOD)
     bad = sum(write_bad(module.CASES, into / "bad") for module in BAD)
     broken = write_good(unreadable.CASES, into / "unreadable")
-    print(f"{good} good, {bad} bad and {broken} unreadable cases in {into}")
+    nodes = write_kept(kept.CASES, into / "kept")
+    print(f"{good} good, {bad} bad, {broken} unreadable and {nodes} kept cases in {into}")
 
 
 if __name__ == "__main__":

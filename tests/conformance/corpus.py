@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2] / "spec" / "conformance"
 GOOD = sorted((ROOT / "good").iterdir())
 BAD = sorted((ROOT / "bad").glob("*.json"))
 UNREADABLE = sorted((ROOT / "unreadable").iterdir())
+KEPT = sorted((ROOT / "kept").iterdir())
 
 
 def expected(case: Path) -> dict[str, Any]:

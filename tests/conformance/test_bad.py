@@ -14,9 +14,17 @@ from lazyzarr.access.session import Session
 from lazyzarr.access.url import parent
 from lazyzarr.document.decode import decode
 from lazyzarr.errors import REASONS
+from lazyzarr.ir import extensions
 from tests.conformance.corpus import BAD
+from tests.extensions.example import KIND, module
 
 URL = "https://data.example/views/v.zarr"
+
+
+@pytest.fixture(autouse=True)
+def no_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever other tests of the process have registered."""
+    monkeypatch.setattr(extensions, "_registered", {})
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
@@ -36,3 +44,16 @@ def test_refused(path: Path) -> None:
     if case["where"] is not None:
         assert error.where == case["where"], str(error)
     assert session.counts.requests == 0
+
+
+@pytest.mark.parametrize("path", [path for path in BAD if "knowing" in path.read_text("utf-8")], ids=lambda p: p.stem)
+def test_refused_by_readers_that_have_the_kind(path: Path) -> None:
+    case = json.loads(path.read_text("utf-8"))
+    knowing = case["knowing"]
+    assert knowing["kind"] == KIND
+    module()
+    with pytest.raises(lz.LazyZarrError) as caught:
+        decode(json.dumps(case["document"]).encode(), url=URL, session=Session())
+    error = caught.value
+    found = {"kind": KIND, "error": type(error).__name__, "reason": error.reason, "where": error.where}
+    assert found == knowing, str(error)

@@ -52,6 +52,22 @@ def _extension(name: str, kind: str, requires: Sequence[str], error: str, reason
     return Bad(name, with_graph([SOURCE, SECOND, _concat(0, 1), node], requires=requires), error, reason, where)
 
 
+def _reshape(name: str, configuration: dict[str, Any], error: str, reason: str, where: str) -> Bad:
+    """A node of the example in the documentation, which most readers do not have."""
+    node = {"op": "extension", "inputs": [2], "kind": {"name": RESHAPE, "configuration": configuration}}
+    document = with_graph([SOURCE, SECOND, _concat(0, 1), node], (48,), requires=[RESHAPE])
+    knowing = {"kind": RESHAPE, "error": error, "reason": reason, "where": where}
+    return Bad(name, document, "UnsupportedFeature", "document-requires", f"{HERE}.requires", knowing=knowing)
+
+
+def _with_code(member: str, value: str) -> Bad:
+    node = {"op": "extension", "inputs": [2], "kind": {"name": NOBODYS, "configuration": {}, member: value}}
+    document = with_graph([SOURCE, SECOND, _concat(0, 1), node], requires=[NOBODYS])
+    name = f"extension-with-{member.replace('_', '-')}"
+    return Bad(name, document, "UnsupportedFeature", "document-requires", f"{HERE}.requires")
+
+
+RESHAPE = "example.reshape"
 NOBODYS = "conformance.nobody-has-this"
 
 CASES = (
@@ -67,6 +83,20 @@ CASES = (
         *("extension-of-another-name", "take", ["take"]),
         *("UnsupportedFeature", "graph-node", f"{NODES}[3].kind.name"),
     ),
+    _reshape(
+        *("extension-with-an-unknown-parameter", {"shape": [48], "order": "F"}),
+        *("ViewSchemaError", "document-member", f"{NODES}[3].kind.configuration"),
+    ),
+    _reshape(
+        *("extension-without-a-parameter", {}),
+        *("ViewSchemaError", "document-member", f"{NODES}[3].kind.configuration"),
+    ),
+    _reshape(
+        *("extension-of-inputs-that-do-not-fit", {"shape": [47]}),
+        *("ViewSchemaError", "graph-shape", f"{NODES}[3] (extension)"),
+    ),
+    _with_code("module", "https://data.example/kind.py"),
+    _with_code("entry_point", "os:system"),
     _graph("graph-empty", "graph-empty", []),
     _graph("graph-node-unknown", "graph-node", [SOURCE, {"op": "sort", "input": 0}], 1, member=".op"),
     _graph("graph-where", "graph-node", [SOURCE, SECOND, {"op": "where", "inputs": [0, 1]}], 2, member=".op"),

@@ -33,6 +33,8 @@ class Bad(NamedTuple):
     """JSON path; None where it means nothing."""
     limits: Mapping[str, int] = {}
     """Limits that the reader sets; the others are the default ones."""
+    knowing: Mapping[str, str] = {}
+    """The kind of another package that the document uses, and how a reader refuses it that has the kind."""
 
 
 def write_bad(cases: Sequence[Bad], into: Path) -> int:
@@ -47,6 +49,8 @@ def write_bad(cases: Sequence[Bad], into: Path) -> int:
         }
         if case.limits:
             content["limits"] = dict(case.limits)
+        if case.knowing:
+            content["knowing"] = dict(case.knowing)
         if isinstance(case.document, bytes):
             content["document_base64"] = base64.b64encode(case.document).decode()
         else:

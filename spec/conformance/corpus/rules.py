@@ -1,7 +1,7 @@
 """Which cases show which rules of the specification.
 
-Owns the table of ids. A case is named by the part of the corpus and its own name, ``*`` stands for any text. Refuses
-rules of software that writes: no stored document shows those, and the README of the corpus says what does.
+Owns the table of ids. A case is named by the part of the corpus and its own name, ``*`` stands for any text. Rules of
+software that writes are shown by what it leaves behind, and by nodes that it keeps.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
         "unreadable/checksum",
     ),
     "G-040": ("bad/column-*", "unreadable/table-chunk-gone", "good/*-table"),
+    "G-041": ("good/grown-beside", "good/save-cut-short"),
     "G-042": ("good/tiles-table", "bad/text-behind-the-end"),
     "G-043": ("bad/table-*", "unreadable/table-index-outside"),
     "G-044": ("good/shared-table",),
@@ -95,6 +96,11 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "G-073": ("bad/extension-not-listed", "bad/extension-of-another-name"),
     "G-074": ("bad/extension-not-known", "bad/extension-of-another-name"),
+    "G-075": ("good/extension-written-out",),
+    "G-076": ("bad/extension-with*-parameter", "bad/extension-of-inputs-*"),
+    "G-077": ("bad/extension-with-module", "bad/extension-with-entry-point"),
+    "G-080": ("good/save-cut-short", "good/grown-beside"),
+    "G-081": ("kept/*",),
     "D-001": ("good/concat-packing", "good/concat-codecs", "good/refs-variants", "good/recode-*"),
     "D-002": ("good/concat-fills", "good/unpack-missing"),
     "D-003": ("unreadable/chunk-of-more-cells", "bad/limit-chunk"),
@@ -123,7 +129,7 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
     "M-034": ("good/transpose", "good/concat-codecs"),
     "M-035": ("good/concat-unequal-chunks",),
     "M-040": ("good/manifest*", "bad/manifest-of-an-unknown-form"),
-    "M-041": ("bad/manifest-of-another-graph", "good/manifest"),
+    "M-041": ("bad/manifest-of-another-graph", "good/manifest", "good/manifest-spelled"),
     "M-042": ("good/manifest-windows",),
 }
 """Rule to the cases that show it."""
