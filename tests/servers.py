@@ -24,7 +24,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 Fault = Literal[
     "status",  # answer with the status `value`
@@ -76,14 +76,17 @@ class RangeServer:
     certificate: tuple[str, str] | None = None
     """Paths of a certificate and its key, to serve https."""
     log: list[Request] = field(default_factory=list[Request])
+    handler: ClassVar[type[_Handler] | None] = None
+    """What answers; None: `_Handler`."""
     _plans: dict[str, list[_Planned]] = field(default_factory=dict[str, list[_Planned]])
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Self:
-        owner = self
+        class Handler(self.handler or _Handler):
+            pass
 
-        class Handler(_Handler):
-            server_of = owner
+        Handler.server_of = self
 
         self._http = _Quiet(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True

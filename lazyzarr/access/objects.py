@@ -43,6 +43,7 @@ from lazyzarr.access.remote import (
     missing,
     refused,
     unavailable,
+    unencrypted,
     within,
 )
 from lazyzarr.access.stamps import changed
@@ -51,6 +52,8 @@ from lazyzarr.errors import ViewSchemaError
 from lazyzarr.ir.layout import Stamp
 
 _KIND = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
+"""How S3 and Google, and Azure, say that it is not the object that is not there."""
 _STATUS = re.compile(r"status code: ([0-9]{3})")
 _ASTRAY = re.compile(r"non-partial response|Requested .* got|[Hh]eader|LOCATION")
 _PASSING = re.compile(r"error sending request|body error|timed? ?out|connection", re.IGNORECASE)
@@ -154,8 +157,7 @@ def _connected(scheme: str, bucket: str, prefix: str, options: Mapping[str, Any]
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
         "read_timeout": timedelta(seconds=IDLE_SECONDS),
         "timeout": timedelta(seconds=known.pop("deadline", DEADLINE_SECONDS)),
-        # An endpoint without encryption is one that the reader wrote down.
-        "allow_http": str(known.get("endpoint", "")).startswith("http://"),
+        "allow_http": unencrypted(known),
         **known.pop("client_options", {}),
     }
     kind: Any = _KIND[scheme]
@@ -177,7 +179,7 @@ def _failure(url: str, span: Span, pin: str | None, error: Exception) -> Again:
     """What an error of obstore means: `Again`, or our error raised."""
     text = headline(error)
     if isinstance(error, FileNotFoundError):
-        if "NoSuchBucket" in str(error):
+        if any(code in str(error) for code in _NO_BUCKET):
             raise astray(url, "there is no such bucket") from error
         raise missing(url) from error
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):

@@ -78,6 +78,17 @@ class Settings(NamedTuple):
         return prefix, self.stores[prefix]
 
 
+def unencrypted(options: Options) -> bool:
+    """Whether the reader wrote down a server without encryption; nothing else may lead to one.
+
+    Examples
+    --------
+    >>> unencrypted({"endpoint": "http://127.0.0.1:9000"}), unencrypted({"base_url": "https://storage.googleapis.com"})
+    (True, False)
+    """
+    return any(str(options.get(name, "")).startswith("http://") for name in ("endpoint", "base_url"))
+
+
 def backend_module(scheme: str) -> Any:
     """The module that speaks to one kind of location, imported when the first such location is met.
 

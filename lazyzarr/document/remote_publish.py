@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any, Protocol
 
+from lazyzarr.access.remote import unencrypted
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import child, key_of, parse
 from lazyzarr.document.decode import generation_of
@@ -196,7 +197,7 @@ class _Bucket:
         options: dict[str, Any] = dict(session.options[max(prefixes, key=len)]) if prefixes else {}
         options.pop("deadline", None)
         client = {
-            "allow_http": str(options.get("endpoint", "")).startswith("http://"),
+            "allow_http": unencrypted(options),
             **options.pop("client_options", {}),
         }
         self._where = url
@@ -210,7 +211,9 @@ class _Bucket:
                 result = self._obstore.get(self._store, key)
             except FileNotFoundError:
                 return None
-            return bytes(result.bytes()), result.meta["e_tag"]
+            # Google holds writes to the generation of an object, the others to its entity tag
+            tags = {name: result.meta[name] for name in ("e_tag", "version")}
+            return bytes(result.bytes()), {name: tag for name, tag in tags.items() if tag is not None}
 
         return self._done(read)
 
@@ -221,7 +224,7 @@ class _Bucket:
         return self._conditional(lambda: self._obstore.put(self._store, key, data, mode="create"))
 
     def replace(self, key: str, data: bytes, tag: Any) -> bool:
-        return self._conditional(lambda: self._obstore.put(self._store, key, data, mode={"e_tag": tag}))
+        return self._conditional(lambda: self._obstore.put(self._store, key, data, mode=tag))
 
     def _conditional(self, call: Callable[[], Any]) -> bool:
         def attempt() -> bool:
