@@ -17,6 +17,12 @@ Member = "View | Group"
 Opener = Callable[[], "View | Group"]
 
 
+MEMORY = "lazyzarr_files"
+"""Name of the group in which a data set that was made of a definition remembers its files."""
+DEFINITION = "lazyzarr_definition"
+"""Attribute of that group: the definition, which says where files are."""
+
+
 def _itself(member: View | Group) -> View | Group:
     return member
 
@@ -137,3 +143,28 @@ def mixed(group: Group, other: Group, names: Iterable[str]) -> Group:
     """
     openers = {**group._openers, **{name: other._openers[name] for name in names if name in other._openers}}
     return Group({name: openers[name] for name in group._openers}, attrs=group.attrs, place=group._place)
+
+
+def for_others(group: Group) -> Group:
+    """A group without what definitions remember of their files, at any depth: nothing of it is data.
+
+    Examples
+    --------
+    >>> import lazyzarr as lz
+    >>> memory = Group({}, attrs={DEFINITION: "{}"})
+    >>> list(for_others(Group.of({"sst": lz.full((2,), 1), MEMORY: memory})))
+    ['sst']
+    """
+    openers = {
+        name: partial(_for_others, group, name) for name in group if name != MEMORY or not _remembers(group[name])
+    }
+    return Group(openers, attrs=group.attrs, place=group._place)
+
+
+def _for_others(group: Group, name: str) -> View | Group:
+    member = group[name]
+    return for_others(member) if isinstance(member, Group) else member
+
+
+def _remembers(member: View | Group) -> bool:
+    return isinstance(member, Group) and DEFINITION in member.attrs

@@ -23,7 +23,7 @@ from lazyzarr.datasets.arrays import DatasetView
 from lazyzarr.datasets.variables import below, dataset_of, members_of, opened_for, packing_for
 from lazyzarr.document.wire import CONVENTION
 from lazyzarr.formats.packing import Packing
-from lazyzarr.group import Group
+from lazyzarr.group import Group, for_others
 from lazyzarr.view import View
 
 
@@ -99,9 +99,9 @@ class LazyZarrBackend(BackendEntrypoint):
         verify: bool = True,
         **decoding: Any,
     ) -> dict[str, xr.Dataset]:
-        """A data set for each group, by path."""
+        """A data set for each group, by path; without what definitions remember of their files."""
         root = self._open(filename_or_obj, group, packing, decoding, allow, storage_options, verify)
-        waiting: list[tuple[str, View | Group]] = [("/", root)]
+        waiting: list[tuple[str, View | Group]] = [("/", for_others(root) if isinstance(root, Group) else root)]
         found: dict[str, xr.Dataset] = {}
         while waiting:
             path, member = waiting.pop(0)

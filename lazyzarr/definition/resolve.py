@@ -32,7 +32,8 @@ from lazyzarr.definition.selections import Selected, Selector
 from lazyzarr.display.flat import advised_grid
 from lazyzarr.document.groups import ArrayMember, GroupMember, Member, ViewMember, encode_group
 from lazyzarr.errors import SourceMissing
-from lazyzarr.group import Group
+from lazyzarr.group import DEFINITION as REMEMBERED
+from lazyzarr.group import MEMORY, Group
 from lazyzarr.opening import Opening
 from lazyzarr.places import Place
 from lazyzarr.saving import check_savable
@@ -148,7 +149,7 @@ class _Resolving:
         selected = self.selected(told, dataset, dataset.views, dataset.coordinates)
         self.problems.check()
         if not dry_run:
-            members = _members(dataset.views, dataset.coordinates, selected) | {steps.MEMORY: _memory(told, dataset)}
+            members = _members(dataset.views, dataset.coordinates, selected) | {MEMORY: _memory(told, dataset)}
             self.put(members, attrs, overwrite)
         return self.resolution(dataset, written=not dry_run, appended=0, whatever=dry_run)
 
@@ -196,17 +197,17 @@ class _Resolving:
         if not self.place.is_local:
             return None
         try:
-            memory = msgspec.json.decode(self.place.document(steps.MEMORY))
+            memory = msgspec.json.decode(self.place.document(MEMORY))
         except SourceMissing:
             return None
-        if memory.get("attributes", {}).get(steps.KEY) != steps.canonical(told):
+        if memory.get("attributes", {}).get(REMEMBERED) != steps.canonical(told):
             return None
         found = Opening(storage_options=self.options, allow=stores).open(self.place.url)
         return found if isinstance(found, Group) else None
 
     def grown(self, told: Mapping[str, Any], whole: Dataset, saved: Group, dry_run: bool) -> Resolution:
         """Append what is new to what is there."""
-        memory: Any = saved[steps.MEMORY]
+        memory: Any = saved[MEMORY]
         stored = {name: memory[name].read() for name in memory}
         new = steps.remaining(
             whole.plans, stored, lambda plan: whole.present(plan.store, plan.paths), shown(self.place.url)
@@ -226,7 +227,7 @@ class _Resolving:
             self.rewritten(told, whole, saved, added, times, stored, marks, dim, dry_run)
         elif not dry_run:
             both = added | ({dim: times.values} if times is not None else {})
-            columns = {f"{steps.MEMORY}/{name}": column for name, column in marks.items()}
+            columns = {f"{MEMORY}/{name}": column for name, column in marks.items()}
             axes: dict[str, int | str] = {**dict.fromkeys(both, dim), **dict.fromkeys(columns, 0)}
             append_members(self.place, both | columns, axes, self.options)
         rows = sum(plan.rows for plan in new.values())
@@ -279,7 +280,7 @@ class _Resolving:
         self.problems.check()
         if not dry_run:
             columns = {name: np.concatenate([stored[name], marks.get(name, stored[name][:0])]) for name in stored}
-            members = _members(views, coords, selected) | {steps.MEMORY: _columns(told, columns)}
+            members = _members(views, coords, selected) | {MEMORY: _columns(told, columns)}
             self.put(members, saved.attrs, True)
 
     # -- report --------------------------------------------------------------------------------------
@@ -342,7 +343,5 @@ def _memory(told: Mapping[str, Any], dataset: Dataset) -> GroupMember:
 
 def _columns(told: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> GroupMember:
     # dimensions of their own: a tree of xarray has one length of each for a group and those below it
-    members: dict[str, Member] = {
-        name: ArrayMember(column, [f"{steps.MEMORY}_{name}"]) for name, column in columns.items()
-    }
-    return GroupMember(members, {steps.KEY: steps.canonical(told)})
+    members: dict[str, Member] = {name: ArrayMember(column, [f"{MEMORY}_{name}"]) for name, column in columns.items()}
+    return GroupMember(members, {REMEMBERED: steps.canonical(told)})

@@ -1,6 +1,6 @@
 """What a dataset remembers of its files, so that resolving again opens the new ones alone.
 
-Owns the group `MEMORY` inside a dataset: the definition without its ends, and for each source a column with a number for
+Owns the group `lazyzarr.group.MEMORY` inside a dataset: the definition without its ends, and for each source a column with a number for
 each value of the outermost entry, which is made of the paths of its files and says whether all were there. Refuses to
 append where an earlier file has another name now, or has arrived since.
 """
@@ -16,11 +16,6 @@ import numpy as np
 
 from lazyzarr.definition.planning import SourcePlan, head
 from lazyzarr.errors import SaveConflict
-
-MEMORY = "lazyzarr_files"
-"""Name of the group."""
-KEY = "lazyzarr_definition"
-"""Attribute of the group with the definition."""
 
 _PRIME, _MIX = np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
 

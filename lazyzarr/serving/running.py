@@ -15,7 +15,7 @@ import zarr_http_server
 
 from lazyzarr.api import open as open_views
 from lazyzarr.errors import SaveUnsupported
-from lazyzarr.group import Group
+from lazyzarr.group import Group, for_others
 from lazyzarr.serving.front import Front
 from lazyzarr.serving.keys import ServedStore
 from lazyzarr.serving.landing import landing
@@ -132,6 +132,8 @@ def application(
     if most < 1:
         raise SaveUnsupported(f"serve with most={most}; at least one value is made at a time")
     opened = Group.of(views) if isinstance(views, Mapping) else open_views(views, allow=allow)
+    if isinstance(opened, Group):
+        opened = for_others(opened)
     store = ServedStore(opened, most=most, rectilinear=rectilinear)
     cors: zarr_http_server.CorsOptions = {
         "allow_origins": list(origins),

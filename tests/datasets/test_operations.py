@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -173,3 +174,26 @@ def test_missing_text_is_missing() -> None:
         assert found.isnull().values.tolist() == expected.isnull().values.tolist()
         assert found.fillna("?").values.tolist() == expected.fillna("?").values.tolist()
         assert found.dtype == expected.dtype
+
+
+@pytest.mark.parametrize("kept", [[0, 1, 2, 3, 4, 5], [0, 1, 3, 5], [5, 0, 3, 1]], ids=str)
+@pytest.mark.parametrize("kind", ["bool", "M8[s]", "m8[ns]", "i2", "u4", "f4", "c8", "S2"])
+def test_unstack_is_that_of_arrays_that_are_not_of_numpy(kind: str, kept: list[int]) -> None:
+    """xarray fills NumPy arrays in place, and arrays of all other kinds by its rule of `reindex`."""
+    cells = np.arange(12).reshape(2, 6).astype("i8").astype(kind)
+    index = pd.MultiIndex.from_product([[0, 1, 2], ["a", "b"]], names=["p", "q"])[kept]
+    lazily = lz.open_dataset(lz.open(cells).rename_dims(["y", "x"]), name="a").a
+    for options in ({}, {"fill_value": 0}, {"fill_value": 1}, {"fill_value": np.nan}):
+        found: list[Any] = []
+        for array in (lazily, xr.DataArray(cells, dims=["y", "x"], name="a").chunk()):
+            stacked = array[:, : len(kept)].assign_coords(xr.Coordinates.from_pandas_multiindex(index, "x"))
+            try:
+                found.append(stacked.unstack("x", **options))
+            except TypeError as error:
+                found.append(type(error))
+        ours, theirs = found
+        if isinstance(theirs, type):
+            assert ours is theirs
+            continue
+        assert ours.dtype == theirs.dtype, options
+        xr.testing.assert_identical(ours.compute(), theirs.compute())
