@@ -51,6 +51,15 @@ def test_the_reader_shares_nothing_with_the_python() -> None:
     assert "lazyzarr/" not in text
 
 
+def test_types_hold() -> None:
+    """The comments that say what functions take and give, by the strict rules of TypeScript."""
+    program = [node(READER), READER / "node_modules" / "typescript" / "bin" / "tsc", "-p", READER]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    listed = subprocess.run([*program, "--listFilesOnly"], capture_output=True, text=True, check=True).stdout
+    assert {str(path) for path in (READER / "src").glob("*.js")} <= set(listed.split())
+
+
 def test_modules_are_small() -> None:
     long = [path.name for path in (READER / "src").glob("*.js") if len(path.read_text("utf-8").splitlines()) > 450]
     assert long == []

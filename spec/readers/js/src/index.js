@@ -46,6 +46,7 @@ export class View {
    * @returns {Promise<{shape: number[], cells: import("./types.js").Cells}>}
    */
   async readCells(selection = null) {
+    /** @type {(Selection | null)[]} */
     const asked = selection ?? this.shape.map(() => null);
     if (asked.length !== this.shape.length) refuse("index-syntax", `the view has ${this.shape.length} axes`);
     const slab = asked.map((one, axis) => slabOf(one, this.shape[axis]));

@@ -30,7 +30,7 @@ class Parser {
     this.values = 0;
   }
 
-  /** @returns {never} */
+  /** @param {string} what @returns {never} */
   bad(what) {
     return refuse("document-syntax", `${what} at character ${this.at}`, "$");
   }
@@ -108,6 +108,7 @@ class Parser {
   /** @param {number} depth @returns {Json[]} */
   list(depth) {
     this.at += 1;
+    /** @type {Json[]} */
     const result = [];
     this.space();
     if (this.text[this.at] === "]") {
