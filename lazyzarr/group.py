@@ -41,13 +41,20 @@ class Group(Mapping[str, "View | Group"]):
     """
 
     def __init__(
-        self, members: Mapping[str, Opener], *, attrs: Mapping[str, Any] | None = None, place: str = ""
+        self,
+        members: Mapping[str, Opener],
+        *,
+        attrs: Mapping[str, Any] | None = None,
+        place: str = "",
+        stored: Callable[[], Group] | None = None,
     ) -> None:
         self._openers = dict(members)
         self._open: dict[str, View | Group] = {}
         self.attrs = dict(attrs or {})
         """Attributes of the group."""
         self._place = place
+        self._stored = stored
+        """The same group with arrays as they are stored, not unpacked, from metadata that are read; None: open again."""
 
     @classmethod
     def of(cls, members: Mapping[str, Any]) -> Group:

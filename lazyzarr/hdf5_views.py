@@ -70,24 +70,31 @@ class _File:
         self.missing = missing
         self.reader = reader
 
-    def group(self, found: Hdf5Group) -> Group:
+    def group(self, found: Hdf5Group, raw: bool = False) -> Group:
         members: dict[str, Opener] = {
-            name: partial(self.later, item) if isinstance(item, Hdf5Later) else partial(self.item, item)
+            name: partial(self.later if isinstance(item, Hdf5Later) else self.item, item, raw)
             for name, item in found.arrays.items()
         }
-        members |= {name: partial(self.group, inner) for name, inner in found.groups.items()}
-        return Group(members, attrs=found.attributes, place=found.name or "/")
+        members |= {name: partial(self.group, inner, raw) for name, inner in found.groups.items()}
+        stored = partial(self.group, found, True)
+        return Group(members, attrs=found.attributes, place=found.name or "/", stored=stored)
 
-    def later(self, found: Hdf5Later) -> View | Group:
+    def later(self, found: Hdf5Later, raw: bool) -> View | Group:
         item = found.load()
-        return self.group(item) if isinstance(item, Hdf5Group) else self.item(item)
+        return self.group(item, raw) if isinstance(item, Hdf5Group) else self.item(item, raw)
 
-    def item(self, found: Hdf5Item) -> View:
+    def item(self, found: Hdf5Item, raw: bool = False) -> View:
+        if raw and isinstance(found, Hdf5Refused) and found.stored is not None:
+            found = found.stored()
         if isinstance(found, Hdf5Refused):
             raise _ERRORS.get(found.reason, UnsupportedFeature)(found.message, reason=found.reason, where=found.name)
-        view = self.stored(found) if isinstance(found, Hdf5Array) else self.virtual(found, _bits(found))
-        view = view._same(dims=found.dimension_names, attrs=found.attributes)
-        return view if found.decode is None else unpacked(view, found.decode)
+        if isinstance(found, Hdf5Array):
+            view = self.stored(found)
+        else:
+            view = self.virtual(found, found.data_type if raw else _bits(found))
+        attrs = found.attributes if not raw or found.packed is None else found.packed
+        view = view._same(dims=found.dimension_names, attrs=attrs)
+        return view if raw or found.decode is None else unpacked(view, found.decode)
 
     def source(self, mapping: Hdf5Mapping) -> Hdf5Item:
         """The variable that a mapping names; that its file may be used was found when the mapping was imported."""

@@ -10,7 +10,7 @@ import copy
 import importlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
@@ -226,8 +226,17 @@ class Opening:
             attrs[CONVENTIONS] = [entry for entry in conventions if not is_ours(entry)]
             if not attrs[CONVENTIONS]:
                 del attrs[CONVENTIONS]
-        openers = {name: partial(self._child, url, name, paths_below) for name, paths_below in below.items()}
-        return Group(openers, attrs=attrs, place=shown(url))
+
+        def group(opening: Opening, stored: Callable[[], Group] | None = None) -> Group:
+            openers = {name: partial(opening._child, url, name, paths_below) for name, paths_below in below.items()}
+            return Group(openers, attrs=attrs, place=shown(url), stored=stored)
+
+        return group(self, lambda: group(self._raw()))
+
+    def _raw(self) -> Opening:
+        other = copy.copy(self)
+        other.packing = "raw"
+        return other
 
     def _listed(self, url: str) -> list[str]:
         """Names of the Zarr nodes directly below a group."""

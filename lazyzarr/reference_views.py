@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -41,7 +42,25 @@ def group_view(found: ReferencedGroup, reader: Reader, grant: str = "") -> Group
         {name: partial(member_view, one, reader, grant) for name, one in found.members.items()},
         attrs=found.attributes,
         place=found.name,
+        stored=partial(_stored_group, found, reader, grant) if _says_both(found) else None,
     )
+
+
+def _says_both(found: ReferencedGroup) -> bool:
+    """Whether every array can be had as it is stored, too."""
+    return all(
+        isinstance(one, Referenced) and (one.decode is None or one.packed is not None) for one in found.members.values()
+    )
+
+
+def _stored_group(found: ReferencedGroup, reader: Reader, grant: str) -> Group:
+    members = {name: _as_stored(one) for name, one in found.members.items() if isinstance(one, Referenced)}
+    return group_view(ReferencedGroup(found.name, found.attributes, members), reader, grant)
+
+
+def _as_stored(found: Referenced) -> Referenced:
+    attributes = found.attributes if found.packed is None else found.packed
+    return replace(found, attributes=attributes, decode=None, cast=None, packed=None)
 
 
 def member_view(found: Member | Callable[[], Member], reader: Reader, grant: str = "") -> View | Group:

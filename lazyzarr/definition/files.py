@@ -19,7 +19,7 @@ from lazyzarr.access.url import child, from_user, to_path
 from lazyzarr.definition.problems import names
 from lazyzarr.errors import LazyZarrError, SourceMissing, ViewSchemaError
 from lazyzarr.foreign import format_of
-from lazyzarr.formats.packing import packing_of, with_fill_value
+from lazyzarr.formats.packing import Packing, packing_of, with_fill_value
 from lazyzarr.group import Group
 from lazyzarr.ir.nodes import Source
 from lazyzarr.leaves import unpacked
@@ -120,8 +120,8 @@ def one(store: str, path: str, wanted: Wanted, form: str, opening: Opening) -> O
         if form != "auto" and kind not in ("missing", *_FORMATS[form]):
             found.failures.append(("", "format", form, kind))
             return found
-        group = _group(url, False, opening)
-        stored = _group(url, True, opening) if wanted.raw else group
+        group = _group(url, "auto", opening)
+        stored = _stored(group, url, opening) if wanted.raw else group
     except SourceMissing:
         found.missing = True
         return found
@@ -172,12 +172,20 @@ def _coordinates(found: Opened, group: Group, wanted: Wanted) -> None:
             found.failures.append(("", f"coordinate {dim}", "values that can be read", _line(error)))
 
 
-def _group(url: str, raw: bool, opening: Opening) -> Group:
+def _stored(group: Group, url: str, opening: Opening) -> Group:
+    """The same file with its arrays as they are stored; opened once more only in formats that cannot say both."""
+    return _group(url, "raw", opening) if group._stored is None else group._stored()
+
+
+def _group(url: str, packing: Packing, opening: Opening) -> Group:
     mine = copy.copy(opening)  # shares the session; what it is opening is its own
-    mine.packing = "raw" if raw else "auto"
+    mine.packing = packing
     place = to_path(url) if url.startswith("file://") else url
     found = mine.open(place)
-    return found if isinstance(found, Group) else Group.of({"": found})
+    if isinstance(found, Group):
+        return found
+    # a file that is one array of a Zarr hierarchy is unpacked here and nowhere else
+    return Group({"": lambda: found}, stored=(lambda: Group.of({"": found})) if _is_stored(found) else None)
 
 
 def _holds(group: Group, path: str) -> bool:
@@ -193,14 +201,19 @@ def _holds(group: Group, path: str) -> bool:
 
 def _unpacked(view: View) -> View:
     """A Zarr array with packing attributes, unpacked as xarray does; files are unpacked where they are imported."""
-    if not isinstance(view._node, Source):
-        return view
-    stored = view._own.arrays[0]
-    if stored.refs is not None or stored.values is not None:
+    if not _is_stored(view):
         return view
     attrs = with_fill_value(view.attrs, view.data_type, None)
     decode, rest = packing_of(attrs, view.dtype, "auto")
     return view if decode is None else unpacked(view, decode).with_attrs(rest)
+
+
+def _is_stored(view: View) -> bool:
+    """Whether a view is a Zarr array in chunks of its own."""
+    if not isinstance(view._node, Source):
+        return False
+    array = view._own.arrays[0]
+    return array.refs is None and array.values is None
 
 
 _FORMATS: Mapping[str, tuple[str, ...]] = {

@@ -49,6 +49,8 @@ class Hdf5Array:
     dimension_names: tuple[str, ...] | None = None
     decode: dict[str, Json] | None = None
     """Configuration of ``lazyzarr.unpack`` where the attributes asked for it."""
+    packed: dict[str, Json] | None = None
+    """Attributes with those of the packing, where `attributes` has these no more."""
     grant: str = ""
     """Under which grant of its session a remote file is read; ``""`` is the caller's own."""
     values: np.ndarray | None = None
@@ -114,6 +116,7 @@ class Hdf5Virtual:
     attributes: dict[str, Json]
     dimension_names: tuple[str, ...] | None = None
     decode: dict[str, Json] | None = None
+    packed: dict[str, Json] | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,8 @@ class Hdf5Refused:
     reason: str
     """A key of `lazyzarr.errors.REASONS`."""
     message: str
+    stored: Callable[[], Hdf5Item] | None = field(default=None, repr=False, compare=False)
+    """The array without its packing, where that is what is wrong with it."""
 
 
 Hdf5Item = Hdf5Array | Hdf5Virtual | Hdf5Refused

@@ -59,7 +59,10 @@ def describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
     except SourceChanged:
         raise
     except LazyZarrError as error:
-        return Hdf5Refused(one.variable, error.reason, f"variable {one.path}: {error}")
+        stored = None
+        if error.reason == "packing-ambiguous" and file.packing == "auto":
+            stored = partial(_described_again, file.place, "raw", file.allow, file.trail, one.path, axes)
+        return Hdf5Refused(one.variable, error.reason, f"variable {one.path}: {error}", stored)
     except DAMAGE as error:
         text = f"variable {one.path} of {shown(file.url)} cannot be parsed; libhdf5 says: {error}; check it with h5dump"
         return Hdf5Refused(one.variable, "source-format", text)
@@ -72,7 +75,8 @@ def _describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
         )
     facts, cell = one.facts, one.facts.cell
     shape = _shape(one, axes) + cell.inner_shape
-    decode, values = packing_of(one.attributes.data(), cell.memory, file.packing)
+    own = one.attributes.data()
+    decode, values = packing_of(own, cell.memory, file.packing)
     common: dict[str, Any] = {
         "name": one.variable,
         "path": one.path,
@@ -82,6 +86,7 @@ def _describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
         "attributes": attributes.plain(values),
         "dimension_names": axes.names if axes is not None and not cell.inner_shape else None,
         "decode": decode,
+        "packed": None if len(values) == len(own) else attributes.plain(own),
     }
     if facts.storage == h5d.CHUNKED and not cell.heap:
         common["grant"] = file.place.grant

@@ -236,6 +236,7 @@ def _described(header: Header, one: Variable, prefix: Prefix, url: str, packing:
         attributes=json_values(kept),
         dimension_names=names if len(set(names)) == len(names) else None,
         decode=decode,
+        packed=None if len(kept) == len(one.attributes) else json_values(one.attributes),
     )
 
 

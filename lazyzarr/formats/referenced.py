@@ -49,6 +49,8 @@ class Referenced:
     """What follows along the first axis with another layout."""
     lengths: Lengths | None = None
     """Of every chunk along each axis where they differ; the rows of the columns are of that grid."""
+    packed: dict[str, Json] | None = None
+    """Attributes with those of the packing, where `attributes` has these no more and the importer keeps them."""
 
 
 @dataclass(frozen=True)

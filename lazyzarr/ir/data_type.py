@@ -26,6 +26,7 @@ _STRINGS = ("string", "variable_length_bytes", "bytes")
 MAX_ITEM_BYTES = 1 << 24
 _NAMED: dict[str, np.dtype] = {name: np.dtype(name) for name in _PLAIN}
 """What most calls ask for: types without a configuration."""
+_NAMES: dict[np.dtype, str] = {dtype.newbyteorder(order): name for name, dtype in _NAMED.items() for order in "<>"}
 
 
 def to_numpy(data_type: DataType) -> np.dtype:
@@ -80,8 +81,8 @@ def from_numpy(dtype: np.dtype) -> DataType:
     >>> from_numpy(np.dtype(">i4"))
     'int32'
     """
-    if dtype.kind in "biufc" and dtype.name in _PLAIN:
-        return dtype.name
+    if dtype.kind in "biufc" and (plain := _NAMES.get(dtype)) is not None:
+        return plain
     if dtype.kind == "T":
         return "string"
     if dtype.kind == "O":
