@@ -7,17 +7,19 @@ one with links to what stays. Refuses to leave members of a group that shared a 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from lazyzarr.access.url import child, to_path
+from lazyzarr.display.flat import advised_grid
 from lazyzarr.document.decode import decode, generation_of
-from lazyzarr.document.groups import add_view, encode_member, regrown
+from lazyzarr.document.groups import ArrayMember, ViewMember, add_array, add_view, encode_member, regrown
 from lazyzarr.document.plain_array import Content, encode_chunk
 from lazyzarr.document.publish import publish_changes
+from lazyzarr.document.tables import FOLDER
 from lazyzarr.errors import CombineError, SaveUnsupported
 from lazyzarr.fitting import fitting, views_of
 from lazyzarr.formats.zarr import read_array_metadata
@@ -30,6 +32,7 @@ from lazyzarr.members import disagreements, is_view, lengths_of, members_of
 from lazyzarr.opening import inline
 from lazyzarr.places import Place, repeated
 from lazyzarr.read import Reader
+from lazyzarr.view import View
 
 
 def append(
@@ -86,6 +89,10 @@ def append(
         append_views(place, opened_views(more, storage_options), axis)
 
 
+type Derived = Callable[[Mapping[str, View]], Mapping[str, View | np.ndarray]]
+"""Members, by path below the group, that are made anew of the views that have grown."""
+
+
 class _Grown(NamedTuple):
     """A member of a group after appending."""
 
@@ -93,6 +100,9 @@ class _Grown(NamedTuple):
     """By path below the group."""
     nodes: dict[str, Mapping[str, Json]]
     """Metadata of its nodes, for the consolidated metadata."""
+    view: View | None = None
+    gone: tuple[str, ...] = ()
+    """Directories below the group that it has no more."""
 
 
 def _flat(more: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -108,8 +118,17 @@ def append_members(
     more: Mapping[str, Any],
     axes: Mapping[str, int | str],
     options: Mapping[str, Mapping[str, Any]] | None,
+    *,
+    derived: Derived | None = None,
 ) -> None:
-    """Append to members of a group in one step, each along an axis of its own; names are paths below the group."""
+    """Append to members of a group in one step, each along an axis of its own; names are paths below the group.
+
+    Parameters
+    ----------
+    derived
+        Makes the new form of members that are no longer forms of the old one. Their tables are written where the group
+        does not have them.
+    """
     if not place.is_local:
         raise SaveUnsupported(
             "append to a group that is not a local directory; several objects cannot be changed in one step there; "
@@ -135,6 +154,11 @@ def append_members(
                 done[name] = one(place, name, texts[name], item, axes[name])
             except CombineError as error:
                 problems += [f"{name}: {problem}" for problem in error.problems]
+        grown_views = {name: member.view for name, member in done.items() if member.view is not None}
+        for name, item in ({} if derived is None or problems else derived(grown_views)).items():
+            expected[f"{name}/zarr.json"] = generation_of(texts[name])
+            one = _array_anew if isinstance(item, np.ndarray) else _view_anew
+            done[name] = one(place, name, texts[name], item)
         if not problems:
             before = {name: lengths_of(text) for name, text in texts.items()}
             after = {name: lengths_of(msgspec.json.encode(member.nodes[name])) for name, member in done.items()}
@@ -142,8 +166,10 @@ def append_members(
         if problems:
             raise CombineError("append", problems)
         files = {path: content for member in done.values() for path, content in member.files.items()}
-        files["zarr.json"] = regrown(root, {k: node for member in done.values() for k, node in member.nodes.items()})
-        publish_changes(to_path(place.url), files, expected=expected)
+        gone = [path for member in done.values() for path in member.gone]
+        nodes = {path: node for member in done.values() for path, node in member.nodes.items()}
+        files["zarr.json"] = regrown(root, nodes, gone)
+        publish_changes(to_path(place.url), files, expected=expected, gone=gone)
 
     repeated(place, change)
 
@@ -162,7 +188,34 @@ def _view(place: Place, name: str, text: bytes, item: Any, axis: int | str) -> _
     files: dict[str, Content] = {}
     nodes: dict[str, Mapping[str, Json]] = {}
     add_view(encode_member(member, url), name, files, nodes)
-    return _Grown(files, nodes)
+    view = View(None, graph=member.graph, dims=member.dims, attrs=member.attributes, reader=Reader(place.session))
+    return _Grown(files, nodes, view)
+
+
+def _view_anew(place: Place, name: str, text: bytes, item: Any) -> _Grown:
+    """Another view in the place of one, which keeps the tables that both have."""
+    url = child(place.url, name)
+    opened = decode(text, url=url, session=place.session)
+    graph = item.ir
+    present = {table: wire for table, wire in opened.stored.items() if table in graph.tables}
+    grid = advised_grid(graph)
+    encoded = encode_member(ViewMember(graph, item.dims, opened.attributes, grid, present, share=True), url)
+    kept = {wire.folder for wire in present.values()} | {table.folder for table in encoded.tables}
+    gone = [wire.folder for wire in opened.stored.values() if wire.beside is None and wire.folder not in kept]
+    files: dict[str, Content] = {}
+    nodes: dict[str, Mapping[str, Json]] = {}
+    add_view(encoded, name, files, nodes)
+    return _Grown(files, nodes, gone=tuple(f"{name}/{FOLDER}/{folder}" for folder in gone))
+
+
+def _array_anew(place: Place, name: str, text: bytes, item: Any) -> _Grown:
+    """Other values in the place of an array."""
+    info = read_array_metadata(text)
+    files: dict[str, Content] = {}
+    nodes: dict[str, Mapping[str, Json]] = {}
+    member = ArrayMember(item, info.dimension_names, info.attributes)
+    add_array(member, name.rpartition("/")[2], name, files, nodes)
+    return _Grown(files, nodes, gone=(f"{name}/c",))
 
 
 def _array(place: Place, name: str, text: bytes, item: Any, axis: int | str) -> _Grown:

@@ -17,12 +17,12 @@ import numpy as np
 from lazyzarr.access.policy import grant_for
 from lazyzarr.access.url import from_user, shown
 from lazyzarr.appending import append_members
-from lazyzarr.combine import concat
 from lazyzarr.definition import ome, steps
 from lazyzarr.definition.cluster_files import opened_on
 from lazyzarr.definition.dataset import Dataset
 from lazyzarr.definition.files import Coordinate, Opened, Wanted, opened
 from lazyzarr.definition.forms import WRONG
+from lazyzarr.definition.growth import Growth
 from lazyzarr.definition.keys import DEFINITION
 from lazyzarr.definition.planning import SourcePlan
 from lazyzarr.definition.problems import Problems
@@ -223,13 +223,13 @@ class _Resolving:
         times = self.as_saved(dataset.coordinates.get(dim), dim, saved)
         self.problems.check()
         marks = {name: steps.signatures(plan, dataset.present_of(name)) for name, plan in new.items()}
-        if told.get("views"):
-            self.rewritten(told, whole, saved, added, times, stored, marks, dim, dry_run)
-        elif not dry_run:
-            both = added | ({dim: times.values} if times is not None else {})
+        change = Growth(told, dim, saved, added, times, whole.load, self.problems)
+        change.select()
+        self.problems.check()
+        if not dry_run:
             columns = {f"{MEMORY}/{name}": column for name, column in marks.items()}
-            axes: dict[str, int | str] = {**dict.fromkeys(both, dim), **dict.fromkeys(columns, 0)}
-            append_members(self.place, both | columns, axes, self.options)
+            axes: dict[str, int | str] = {**dict.fromkeys(change.appended, dim), **dict.fromkeys(columns, 0)}
+            append_members(self.place, change.appended | columns, axes, self.options, derived=change.derived)
         rows = sum(plan.rows for plan in new.values())
         return self.resolution(dataset, written=not dry_run, appended=rows, whatever=dry_run)
 
@@ -248,40 +248,6 @@ class _Resolving:
                 ("dims", dim), "coordinate", expected, f"{coordinate.values.dtype} values that it does not"
             )
         return Coordinate(cast, coordinate.attrs)
-
-    def rewritten(
-        self,
-        told: Mapping[str, Any],
-        whole: Dataset,
-        saved: Group,
-        added: Mapping[str, View],
-        times: Coordinate | None,
-        stored: Mapping[str, np.ndarray],
-        marks: Mapping[str, np.ndarray],
-        dim: str,
-        dry_run: bool,
-    ) -> None:
-        """The dataset with what is new, saved as a whole since its selections are others now; no old file is opened."""
-        views: dict[str, View] = {}
-        coords: dict[str, Coordinate] = {}
-        for name in saved:
-            old = saved[name]
-            if isinstance(old, Group):
-                continue
-            if (name,) == old.dims and name not in whole.definition["arrays"]:
-                more = [times.values] if name == dim and times is not None else []
-                coords[name] = Coordinate(np.concatenate([old.read(), *more]), old.attrs)
-            elif name in added:
-                axis = (old.dims or ()).index(dim)
-                views[name] = concat([old, added[name]], axis).with_attrs(old.attrs)
-            else:
-                views[name] = old
-        selected = self.selected(told, whole, views, coords)
-        self.problems.check()
-        if not dry_run:
-            columns = {name: np.concatenate([stored[name], marks.get(name, stored[name][:0])]) for name in stored}
-            members = _members(views, coords, selected) | {MEMORY: _columns(told, columns)}
-            self.put(members, saved.attrs, True)
 
     # -- report --------------------------------------------------------------------------------------
 

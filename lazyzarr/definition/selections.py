@@ -59,10 +59,25 @@ class Selector:
     def select(self, name: str, told: Mapping[str, Any]) -> Selected | None:
         """One of them; None where something was reported."""
         path: Path = ("views", name)
-        chosen = self._chosen(told, path)
         if name in self.views or name in self.coordinates:
             self.problems.add(path, "name", "one that no array has", name)
             return None
+        chosen = self.chosen(told, path)
+        positions = self.positions(told, chosen, path)
+        if self.problems.found:
+            return None
+        views = {key: cut(view, positions) for key, view in chosen.items()}
+        dims = dict.fromkeys(dim for view in views.values() for dim in view.dims or ())
+        coordinates = {
+            dim: Coordinate(each.values[positions[dim]] if dim in positions else each.values, each.attrs)
+            for dim, each in self.coordinates.items()
+            if dim in dims
+        }
+        edits = told.get("attributes", {})
+        return Selected(views, coordinates, attributes.edited(edits, {}, {}, (*path, "attributes"), self.problems))
+
+    def positions(self, told: Mapping[str, Any], chosen: Mapping[str, View], path: Path) -> dict[str, np.ndarray]:
+        """The selected cells of each dimension; none of those where something was reported."""
         positions: dict[str, np.ndarray] = {}
         for dim, selections in told["select"].items():
             length = next((v.shape[(v.dims or ()).index(dim)] for v in chosen.values() if dim in (v.dims or ())), None)
@@ -77,19 +92,10 @@ class Selector:
                 rows = self._positions(dim, selection, found, length, below)
                 found = found[:0] if rows is None else rows
             positions[dim] = found
-        if self.problems.found:
-            return None
-        views = {key: _cut(view, positions) for key, view in chosen.items()}
-        dims = dict.fromkeys(dim for view in views.values() for dim in view.dims or ())
-        coordinates = {
-            dim: Coordinate(each.values[positions[dim]] if dim in positions else each.values, each.attrs)
-            for dim, each in self.coordinates.items()
-            if dim in dims
-        }
-        edits = told.get("attributes", {})
-        return Selected(views, coordinates, attributes.edited(edits, {}, {}, (*path, "attributes"), self.problems))
+        return positions
 
-    def _chosen(self, told: Mapping[str, Any], path: Path) -> dict[str, View]:
+    def chosen(self, told: Mapping[str, Any], path: Path) -> dict[str, View]:
+        """The arrays that a selection is of."""
         of = told.get("of")
         if of is None:
             wanted = set(told["select"])
@@ -215,11 +221,14 @@ def shuffled(count: int, seed: int) -> np.ndarray:
     return np.argsort(state ^ (state >> np.uint64(31)), kind="stable")
 
 
-def _cut(view: View, positions: Mapping[str, np.ndarray]) -> View:
+def cut(view: View, positions: Mapping[str, np.ndarray]) -> View:
+    """The selected cells of a view."""
     for axis, dim in enumerate(view.dims or ()):
         if dim is None or dim not in positions:
             continue
         rows = positions[dim]
+        if np.array_equal(rows, np.arange(view.shape[axis])):
+            continue
         steps = np.unique(np.diff(rows))
         if len(rows) and len(steps) <= 1 and (not len(steps) or steps[0] != 0):
             step = int(steps[0]) if len(steps) else 1

@@ -118,10 +118,18 @@ def encode_member(member: ViewMember, url: str, limits: Limits | None = None) ->
     )
 
 
-def regrown(root: bytes, nodes: Mapping[str, Mapping[str, Json]]) -> bytes:
-    """The ``zarr.json`` of a saved group in which the nodes below at some paths are those."""
+def regrown(root: bytes, nodes: Mapping[str, Mapping[str, Json]], gone: Collection[str] = ()) -> bytes:
+    """The ``zarr.json`` of a saved group in which the nodes below at some paths are those.
+
+    Parameters
+    ----------
+    gone
+        Paths of nodes that are there no more, with all below them.
+    """
     document = msgspec.json.decode(root)
     below: Any = {**document.get("consolidated_metadata", consolidated({}))["metadata"]}
+    for path in gone:
+        below = {name: node for name, node in below.items() if name != path and not name.startswith(f"{path}/")}
     for name, node in nodes.items():
         below[name] = {**node, "consolidated_metadata": consolidated({})} if node["node_type"] == "group" else node
     document["consolidated_metadata"] = consolidated({name: below[name] for name in sorted(below)})
@@ -171,7 +179,7 @@ def _add_group(
         elif isinstance(member, ViewMember):
             add_view(encode_member(member, location, limits), below, files, nodes)
         else:
-            _add_array(member, name, below, files, nodes)
+            add_array(member, name, below, files, nodes)
 
 
 def add_view(view: EncodedView, path: str, files: dict[str, Content], nodes: dict[str, Mapping[str, Json]]) -> None:
@@ -186,9 +194,10 @@ def add_view(view: EncodedView, path: str, files: dict[str, Content], nodes: dic
             nodes[f"{path}/{FOLDER}/{table.folder}/{column}"] = document
 
 
-def _add_array(
+def add_array(
     member: ArrayMember, name: str, path: str, files: dict[str, Content], nodes: dict[str, Mapping[str, Json]]
 ) -> None:
+    """Add the files and the node of a real array at a path; ``name`` is the last part of it."""
     array = member.array
     rank = array.ndim
     dims = member.dims

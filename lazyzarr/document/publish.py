@@ -23,7 +23,7 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -103,7 +103,11 @@ def publish(
 
 
 def publish_changes(
-    target: str | os.PathLike[str], changed: Mapping[str, Content], *, expected: Mapping[str, str]
+    target: str | os.PathLike[str],
+    changed: Mapping[str, Content],
+    *,
+    expected: Mapping[str, str],
+    gone: Collection[str] = (),
 ) -> None:
     """Put changed files of a saved group in place, all in one step.
 
@@ -117,6 +121,8 @@ def publish_changes(
         New files and new content of files, by their path below the target.
     expected
         Path below the target of each document that the change was made from, and its generation.
+    gone
+        Paths of directories below the target that are let go.
 
     Raises
     ------
@@ -140,7 +146,7 @@ def publish_changes(
             with open(os.path.join(path, name), "rb") as file:
                 if generation_of(file.read()) != generation:
                     raise _changed(os.path.join(path, name))
-        _replace_tree(path, changed, linked=True)
+        _replace_tree(path, changed, linked=True, gone=gone)
         with suppress(OSError):
             _sweep_siblings(path)
 
@@ -224,8 +230,8 @@ def _create(path: str, files: Mapping[str, Content]) -> bool:
     return True
 
 
-def _replace_tree(path: str, files: Mapping[str, Content], *, linked: bool = False) -> None:
-    with _built(path, files, linked=linked) as temporary:
+def _replace_tree(path: str, files: Mapping[str, Content], *, linked: bool = False, gone: Collection[str] = ()) -> None:
+    with _built(path, files, linked=linked, gone=gone) as temporary:
         if not exchange(temporary, path):
             aside = _temporary(path)
             _os.rename(path, aside)
@@ -262,15 +268,17 @@ def _replace_document(path: str, view: EncodedView, existing: Existing, sweep: b
 
 
 @contextmanager
-def _built(path: str, files: Mapping[str, Content], *, linked: bool = False) -> Generator[str]:
+def _built(
+    path: str, files: Mapping[str, Content], *, linked: bool = False, gone: Collection[str] = ()
+) -> Generator[str]:
     """A directory beside the target with all files in it, synced; removed unless it was renamed.
 
-    ``linked``: and with links to all other files of the target.
+    ``linked``: and with links to all other files of the target but those in directories that are ``gone``.
     """
     temporary, lock = _made(path)
     try:
         if linked:
-            _link_tree(path, temporary, files)
+            _link_tree(path, temporary, files, gone)
         _write_tree(temporary, files)
         yield temporary
     finally:
@@ -297,10 +305,14 @@ def _made(path: str) -> tuple[str, int]:
         _os.close(lock)
 
 
-def _link_tree(path: str, temporary: str, without: Mapping[str, Content]) -> None:
+def _link_tree(path: str, temporary: str, without: Mapping[str, Content], gone: Collection[str]) -> None:
     for directory, folders, names in os.walk(path):
         below = os.path.relpath(directory, path)
-        folders[:] = [name for name in folders if not name.startswith(_MARK)]
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(_MARK) and os.path.normpath(os.path.join(below, name)) not in gone
+        ]
         made = os.path.normpath(os.path.join(temporary, below))
         _os.makedirs(made, exist_ok=True)
         for name in names:

@@ -26,7 +26,9 @@ _STRINGS = ("string", "variable_length_bytes", "bytes")
 MAX_ITEM_BYTES = 1 << 24
 _NAMED: dict[str, np.dtype] = {name: np.dtype(name) for name in _PLAIN}
 """What most calls ask for: types without a configuration."""
-_NAMES: dict[np.dtype, str] = {dtype.newbyteorder(order): name for name, dtype in _NAMED.items() for order in "<>"}
+_NAMES: dict[np.dtype, str] = {
+    form: name for name, dtype in _NAMED.items() for form in (dtype, dtype.newbyteorder("S"))
+}
 
 
 def to_numpy(data_type: DataType) -> np.dtype:
