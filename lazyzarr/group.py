@@ -27,6 +27,12 @@ def _itself(member: View | Group) -> View | Group:
     return member
 
 
+def in_both_forms(group: Group, stored: Callable[[], Group] | None) -> Group:
+    """A group that says what its arrays are as they are stored, too."""
+    group._stored = stored
+    return group
+
+
 class Group(Mapping[str, "View | Group"]):
     """Views and groups by name, with attributes.
 
@@ -41,19 +47,14 @@ class Group(Mapping[str, "View | Group"]):
     """
 
     def __init__(
-        self,
-        members: Mapping[str, Opener],
-        *,
-        attrs: Mapping[str, Any] | None = None,
-        place: str = "",
-        stored: Callable[[], Group] | None = None,
+        self, members: Mapping[str, Opener], *, attrs: Mapping[str, Any] | None = None, place: str = ""
     ) -> None:
         self._openers = dict(members)
         self._open: dict[str, View | Group] = {}
         self.attrs = dict(attrs or {})
         """Attributes of the group."""
         self._place = place
-        self._stored = stored
+        self._stored: Callable[[], Group] | None = None
         """The same group with arrays as they are stored, not unpacked, from metadata that are read; None: open again."""
 
     @classmethod

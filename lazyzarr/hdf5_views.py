@@ -37,7 +37,7 @@ from lazyzarr.formats.hdf5_model import (
     Hdf5Virtual,
 )
 from lazyzarr.formats.packing import Packing
-from lazyzarr.group import Group, Opener
+from lazyzarr.group import Group, Opener, in_both_forms
 from lazyzarr.ir.data_type import DataType, from_json
 from lazyzarr.ir.layout import Place, StoredArray
 from lazyzarr.ir.nodes import Fill, Overlay
@@ -76,8 +76,8 @@ class _File:
             for name, item in found.arrays.items()
         }
         members |= {name: partial(self.group, inner, raw) for name, inner in found.groups.items()}
-        stored = partial(self.group, found, True)
-        return Group(members, attrs=found.attributes, place=found.name or "/", stored=stored)
+        made = Group(members, attrs=found.attributes, place=found.name or "/")
+        return in_both_forms(made, partial(self.group, found, True))
 
     def later(self, found: Hdf5Later, raw: bool) -> View | Group:
         item = found.load()

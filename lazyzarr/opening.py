@@ -44,7 +44,7 @@ from lazyzarr.formats.signatures import described, is_hdf5
 from lazyzarr.formats.tensorstore_reading import is_specification
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
 from lazyzarr.formats.zarr_groups import GroupInfo, read_group_metadata
-from lazyzarr.group import Group
+from lazyzarr.group import Group, in_both_forms
 from lazyzarr.ir import data_type as types
 from lazyzarr.ir import fill
 from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
@@ -229,7 +229,7 @@ class Opening:
 
         def group(opening: Opening, stored: Callable[[], Group] | None = None) -> Group:
             openers = {name: partial(opening._child, url, name, paths_below) for name, paths_below in below.items()}
-            return Group(openers, attrs=attrs, place=shown(url), stored=stored)
+            return in_both_forms(Group(openers, attrs=attrs, place=shown(url)), stored)
 
         return group(self, lambda: group(self._raw()))
 

@@ -17,7 +17,7 @@ from lazyzarr.casting import cast_codec, decoded_fill
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.errors import LazyZarrError, UnsupportedFeature, ViewLimitError
 from lazyzarr.formats.referenced import Keyed, Member, Referenced, ReferencedGroup, Unreadable
-from lazyzarr.group import Group
+from lazyzarr.group import Group, in_both_forms
 from lazyzarr.ir import data_type as types
 from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
@@ -38,12 +38,12 @@ _PACKED = NamedConfig("bytes", {"endian": "little"})
 
 def group_view(found: ReferencedGroup, reader: Reader, grant: str = "") -> Group:
     """The group, whose members become views when they are used."""
-    return Group(
+    made = Group(
         {name: partial(member_view, one, reader, grant) for name, one in found.members.items()},
         attrs=found.attributes,
         place=found.name,
-        stored=partial(_stored_group, found, reader, grant) if _says_both(found) else None,
     )
+    return in_both_forms(made, partial(_stored_group, found, reader, grant) if _says_both(found) else None)
 
 
 def _says_both(found: ReferencedGroup) -> bool:

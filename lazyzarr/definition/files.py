@@ -20,7 +20,7 @@ from lazyzarr.definition.problems import names
 from lazyzarr.errors import LazyZarrError, SourceMissing, ViewSchemaError
 from lazyzarr.foreign import format_of
 from lazyzarr.formats.packing import Packing, packing_of, with_fill_value
-from lazyzarr.group import Group
+from lazyzarr.group import Group, in_both_forms
 from lazyzarr.ir.nodes import Source
 from lazyzarr.leaves import unpacked
 from lazyzarr.opening import Opening
@@ -185,7 +185,7 @@ def _group(url: str, packing: Packing, opening: Opening) -> Group:
     if isinstance(found, Group):
         return found
     # a file that is one array of a Zarr hierarchy is unpacked here and nowhere else
-    return Group({"": lambda: found}, stored=(lambda: Group.of({"": found})) if _is_stored(found) else None)
+    return in_both_forms(Group.of({"": found}), (lambda: Group.of({"": found})) if _is_stored(found) else None)
 
 
 def _holds(group: Group, path: str) -> bool:

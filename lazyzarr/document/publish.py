@@ -308,11 +308,8 @@ def _made(path: str) -> tuple[str, int]:
 def _link_tree(path: str, temporary: str, without: Mapping[str, Content], gone: Collection[str]) -> None:
     for directory, folders, names in os.walk(path):
         below = os.path.relpath(directory, path)
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(_MARK) and os.path.normpath(os.path.join(below, name)) not in gone
-        ]
+        kept = {name for name in folders if os.path.normpath(os.path.join(below, name)) not in gone}
+        folders[:] = [name for name in folders if name in kept and not name.startswith(_MARK)]
         made = os.path.normpath(os.path.join(temporary, below))
         _os.makedirs(made, exist_ok=True)
         for name in names:
