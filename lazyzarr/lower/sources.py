@@ -198,7 +198,13 @@ def _last_from(tile_table: Table, axis: int, cell: int) -> int:
 
 
 def _leading(table: Table, lengths: _Lengths) -> tuple[int, np.ndarray, np.ndarray]:
-    """The axis to bisect on, the starts of the boxes on it, and how far boxes up to each row reach."""
+    """The axis to bisect on, the starts of the boxes on it, and how far boxes up to each row reach.
+
+    Raises
+    ------
+    ViewSchemaError
+        Rows are not sorted by origin: bisection would not find all, and their cells would read as fill.
+    """
     memo = table.memo
     if "leading" not in memo:
         origin = table["origin"]
@@ -207,10 +213,26 @@ def _leading(table: Table, lengths: _Lengths) -> tuple[int, np.ndarray, np.ndarr
         ends = np.empty_like(starts)
         for first in range(0, len(starts), _ROWS_AT_ONCE):  # whole columns at once would take r times the memory
             rows = slice(first, first + _ROWS_AT_ONCE)
-            starts[rows] = np.asarray(origin[rows])[:, axis]
+            corners = np.asarray(origin[max(first - 1, 0) : rows.stop])
+            if not _ascend(corners):
+                raise ViewSchemaError(
+                    "rows of a table are not sorted by origin; save the view again", reason="graph-canonical"
+                )
+            starts[rows] = corners[min(first, 1) :, axis]
             ends[rows] = starts[rows] + lengths(rows)[:, axis]
         memo["leading"] = (axis, starts, np.maximum.accumulate(ends, out=ends))
     return memo["leading"]
+
+
+def _ascend(corners: np.ndarray) -> bool:
+    """Whether rows (n, r) are in lexicographic order."""
+    undecided = np.ones(max(len(corners) - 1, 0), bool)
+    for column in corners.T:
+        step = np.sign(np.diff(column))
+        if (step[undecided] < 0).any():
+            return False
+        undecided &= step == 0
+    return True
 
 
 def _first_varying(origin: Column) -> int:

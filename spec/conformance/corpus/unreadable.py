@@ -285,21 +285,64 @@ def boxes_table_overlap(case: Case) -> None:
         array = zarr.open_array(path, mode="r+")
         array[7] = 6
 
-    values = ramp(300)
-    one = case.zarr("a.zarr", values, (100,), fill_value=0)
-    rows = np.arange(300)[:, None]
-    ones = np.ones_like(rows)
-    table = box_table(array=0 * rows[:, 0], axis=0 * rows, first=rows, step=ones, origin=rows, stride=ones, count=ones)
-    node = Boxes("rows", (300,), "int16", 0, (0,))
+    one = case.zarr("a.zarr", ramp(300), (100,), fill_value=0)
     _finish(
         case,
-        case.node(node, layouts=one.ir.layouts, arrays=one.ir.arrays, tables=[table]),
+        _lines(case, one),
         damage,
         error="ViewSchemaError",
         reason="overlap",
         about="box 7 of a table beside the document begins where box 6 does, and so hides it",
         readable=[(100, 300)],
-        values=values[100:],
+        values=ramp(300)[100:],
+    )
+
+
+def boxes_table_not_sorted(case: Case) -> None:
+    """Rows of a stored table of boxes change places."""
+
+    def damage(folder: Path) -> None:
+        path = next((folder / "view.zarr" / "tables").rglob("origin/zarr.json")).parent
+        array = zarr.open_array(path, mode="r+")
+        array[7], array[200] = 200, 7
+
+    _finish(
+        case,
+        _lines(case, case.zarr("a.zarr", ramp(300), (100,), fill_value=0)),
+        damage,
+        error="ViewSchemaError",
+        reason="graph-canonical",
+        about="row 7 of a table beside the document is where row 200 should be",
+    )
+
+
+def _lines(case: Case, one: View) -> View:
+    """300 boxes of one cell each, in a table beside the document."""
+    rows = np.arange(300)[:, None]
+    ones = np.ones_like(rows)
+    table = box_table(array=0 * rows[:, 0], axis=0 * rows, first=rows, step=ones, origin=rows, stride=ones, count=ones)
+    node = Boxes("rows", (300,), "int16", 0, (0,))
+    return case.node(node, layouts=one.ir.layouts, arrays=one.ir.arrays, tables=[table])
+
+
+def tiles_table_not_sorted(case: Case) -> None:
+    """Rows of a stored table of tiles change places, so that bisection finds one of them too few."""
+
+    def damage(folder: Path) -> None:
+        path = next((folder / "view.zarr" / "tables").rglob("origin/zarr.json")).parent
+        array = zarr.open_array(path, mode="r+")
+        array[7], array[200] = 200, 7
+
+    values = ramp(300)
+    one = case.zarr("a.zarr", values[:1], (1,), fill_value=0)
+    table = tile_table(list(one.ir.arrays) * 300, [(row,) for row in range(300)], [0] * 300)
+    _finish(
+        case,
+        case.node(Tiles("tiles", (300,), "int16", 0, (0,)), layouts=one.ir.layouts, tables=[table]),
+        damage,
+        error="ViewSchemaError",
+        reason="graph-canonical",
+        about="row 7 of a table beside the document is where row 200 should be",
     )
 
 
@@ -337,5 +380,6 @@ CASES = (
     *(object_gone, whole_object_gone, object_cut_short, object_of_another_size, metadata_changed),
     *(chunk_of_another_length, chunk_of_more_cells, chunk_that_is_no_gzip, checksum, text_that_is_no_utf_8),
     *(table_chunk_gone, table_index_outside, tiles_table_outside_the_policy, boxes_table_overlap),
+    *(tiles_table_not_sorted, boxes_table_not_sorted),
     cast_of_what_does_not_fit,
 )

@@ -159,9 +159,6 @@ export function checkBoxRows(graph, node) {
   if (!node.table.inline) return;
   const names = ["array", "axis", "first", "step", "origin", "stride", "count"];
   const rows = boxRows(Object.fromEntries(names.map((name) => [name, node.table.inlineIntegers(name)])), node, graph.where);
-  rows.forEach(({ box }, k) => {
-    if (k > 0 && compare(rows[k - 1].box.first, box.first) > 0) refuse("graph-canonical", "boxes are not sorted by origin", node.where);
-  });
   disjoint(rows.map(({ box }) => box), graph.context.limits.box_pairs, node.where);
 }
 
@@ -177,6 +174,8 @@ export function boxRows(columns, node, graph = "") {
   /** @type {(what: string) => never} */
   const bad = (what) => refuse("table-invalid", what, `${graph}.tables.${node.wire.table}`);
   if (columns.array.length > 0 && arrays.some((/** @type {any} */ one) => one.shape.length > wide)) bad("an array has more axes than a row");
+  /** @type {bigint[] | null} */
+  let before = null;
   return columns.array.map((number, k) => {
     if (number < 0n || number >= BigInt(arrays.length)) bad("a row is of an array that is not there");
     const of = (/** @type {string} */ name, /** @type {number} */ width) => columns[name].slice(k * width, (k + 1) * width);
@@ -186,6 +185,8 @@ export function boxRows(columns, node, graph = "") {
     if (new Set(fed).size < fed.length) bad("an axis of the view is named twice");
     const box = { first: of("origin", shape.length), step: of("stride", shape.length), count: of("count", shape.length) };
     checkComb(box, shape, where);
+    if (before !== null && compare(before, box.first) > 0) refuse("graph-canonical", "boxes are not sorted by origin", where);
+    before = box.first;
     const array = arrays[Number(number)];
     const first = of("first", wide);
     const step = of("step", wide);
