@@ -9,6 +9,7 @@ themselves. Opens nothing; locations stay as the file has them.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -25,10 +26,18 @@ def read_json(text: bytes | str, key: str) -> dict[str, Any]:
     Raises
     ------
     SourceProtocolError
-        The text is no JSON object.
+        The text is no JSON object, or has a member twice: which of both is meant would be a guess.
     """
+
+    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(members)
+        if len(made) != len(members):
+            twice = next(name for name, count in Counter(name for name, _ in members).items() if count > 1)
+            raise bad(f"{key[:200]!r} has the member {twice[:200]!r} twice")
+        return made
+
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise bad(f"{key[:200]!r} is not JSON ({error})") from error
     if not isinstance(found, dict):

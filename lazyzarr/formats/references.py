@@ -261,12 +261,23 @@ def hierarchy(
         if not isinstance(attributes, dict):
             raise bad(f"the attributes of the group {path!r} are no JSON object")
         root.below(path).attributes.update(attributes)
+    _check_nodes(documents, own)
     _share_out(chunks, own)
     if "" not in own:
         return root, None
     found = {last: parse(last, value) for last, value in documents[""].items()}
     metadata = found.get(".zarray") or found["zarr.json"]
     return root, _loader(metadata, found.get(".zattrs"), "", own[""], entries)()
+
+
+def _check_nodes(documents: Iterable[str], own: Mapping[str, list[str]]) -> None:
+    """Arrays have chunks below them and no nodes: it could not be told which of both a key is of."""
+    for path in documents:
+        above = path
+        while above:
+            above = above.rpartition("/")[0]
+            if above in own:
+                raise bad(f"the node {path[:200]!r} stands below the array {above[:200]!r}")
 
 
 def _share_out(chunks: Iterable[str], own: Mapping[str, list[str]]) -> None:

@@ -46,7 +46,10 @@ def read_v2(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> V2Arr
     shape, chunks = _whole("shape", document["shape"]), _whole("chunks", document["chunks"])
     if len(shape) != len(chunks):
         raise _bad(f"chunks are {list(chunks)} for an array of shape {list(shape)}; both have one entry per axis")
-    pipeline = [*(document.get("filters") or ())]
+    filters = document.get("filters")
+    if filters is not None and not isinstance(filters, list):
+        raise _bad(f"filters are {str(filters)[:64]!r}; they are a list, or null")
+    pipeline = list(cast("list[Any] | None", filters) or ())
     if document.get("compressor") is not None:
         pipeline.append(document["compressor"])
     stages = [_numcodec(one) for one in pipeline]

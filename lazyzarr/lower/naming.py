@@ -17,6 +17,7 @@ from lazyzarr.access.url import shown
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
 from lazyzarr.ir.nodes import (
+    Boxes,
     Broadcast,
     Concat,
     Decode,
@@ -95,12 +96,12 @@ def decoding(node: Node) -> bool:
 
 def joining(node: Node) -> bool:
     """Whether a node puts cells of several arrays beside each other."""
-    return isinstance(node, Concat | Stack | Overlay | Tiles | Extension)
+    return isinstance(node, Concat | Stack | Overlay | Tiles | Boxes | Extension)
 
 
 def filling(node: Node) -> bool:
     """Whether a node has cells that are stored nowhere."""
-    return isinstance(node, Fill | Overlay | Tiles | Extension)
+    return isinstance(node, Fill | Overlay | Tiles | Boxes | Extension)
 
 
 class Naming:
@@ -122,6 +123,9 @@ class Naming:
         found: dict[int, list[int]] = {}
         for at, node in of_kind(self.graph.nodes, Source):
             found.setdefault(node.array, []).append(at)
+        for at, node in of_kind(self.graph.nodes, Boxes):
+            for array in dict.fromkeys(node.arrays):
+                found.setdefault(array, []).append(at)
         return found
 
     def of_kind(self, test: Test) -> tuple[str, ...]:

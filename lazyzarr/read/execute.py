@@ -29,6 +29,8 @@ from lazyzarr.read.presence import assert_there, metadata_url
 from lazyzarr.read.shards import read_shard
 from lazyzarr.read.workers import run_batches
 
+_LARGEST_ROOM = 1 << 28
+"""Longest range for which a buffer is kept: a reference may say any length, and its object says that it is too short."""
 _REMOTE_THREADS = 16
 """Remote requests wait for answers and not for processors."""
 
@@ -212,7 +214,7 @@ class Execution:
         if length < 0:  # the decoder checks the length of a whole object
             pin = self.plan.chunks.stamp(request.chunks[0])
             return self.session.read(url, grant=grant, stamp=pin)
-        if not self.plan.local:
+        if not self.plan.local or length > _LARGEST_ROOM:
             return self.session.read(url, grant=grant, offset=offset, length=length, stamp=stamp)
         room = self._room(length)
         self.session.read_into(url, offset, [room], grant=grant, stamp=stamp, warm=True)
