@@ -2,7 +2,7 @@
 
 1. Every array gets a plan (`lazyzarr.clusters.plans`); what cannot be written is found out before anything is read.
 2. Regions are read, encoded and written by threads or by workers of a cluster (`lazyzarr.clusters.regions`), a few at a
-   time, in a directory beside the target (`lazyzarr.clusters.workshop`).
+   time, in a directory beside the target (`lazyzarr.clusters.workshop`), or where they will be (`lazyzarr.clusters.depots`).
 3. The metadata come last, and the target appears in one step.
 Owns the order of these steps. Refuses to keep more in memory than it was given, as far as single chunks allow, and to
 replace what a view that is copied reads from.
@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lazyzarr.access.url import from_user, to_path
+from lazyzarr.access.url import to_path
+from lazyzarr.clusters.depots import Depot
 from lazyzarr.clusters.plans import ArrayPlan, Codec, array_plan
 from lazyzarr.clusters.progress import Bar
 from lazyzarr.clusters.regions import write_region
@@ -30,6 +31,7 @@ from lazyzarr.errors import SaveConflict, SaveUnsupported
 from lazyzarr.ir.array_metadata import to_text
 from lazyzarr.ir.layout import Json
 from lazyzarr.opening import Opening
+from lazyzarr.places import Place
 from lazyzarr.view import View
 
 Progress = Callable[[int, int], None]
@@ -39,7 +41,7 @@ _FORMAT = 1
 
 def copy(
     views: View | Mapping[str, Any],
-    target: str | os.PathLike[str],
+    target: Any,
     *,
     chunks: int | Sequence[int] | None = None,
     shards: int | Sequence[int] | None = None,
@@ -49,18 +51,22 @@ def copy(
     resume: bool = True,
     memory: int = MEMORY,
     progress: Progress | bool | None = None,
+    storage_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write the cells of a view, or of a group of views, as plain Zarr v3 arrays that need no other file.
 
     Cells are read, encoded and written piece by piece. A copy that was stopped, even killed, goes on when it is started
-    again; until it is complete nothing is at the target, or what was there before.
+    again; until it is complete nothing is at the target, or what was there before. In a bucket or a Zarr store there are
+    no renames: chunks are written in place and the metadata last, so that there is no node before; with
+    ``overwrite=True`` what was there is removed first.
 
     Parameters
     ----------
     views
         A view, or a mapping from names to views, NumPy arrays and further mappings.
     target
-        Path of the directory that will be the Zarr array or group.
+        Path of the directory that will be the Zarr array or group; the URL of one in a bucket (``s3``, ``gs``, ``az``); or a
+        Zarr store, whose root it will be.
     chunks
         Cells per chunk along each axis, -1 for the whole axis, or one number for all. By default those of the stored
         array that most cells come from, made larger where they are tiny.
@@ -79,6 +85,8 @@ def copy(
         Cells that are held at a time, by all workers together, as far as single chunks allow [bytes].
     progress
         Called with cells done and in all [bytes]; True: a bar on standard error; None: a bar if that is a terminal.
+    storage_options
+        Of the storage of the target, as in `lazyzarr.open`; never stored.
 
     Raises
     ------
@@ -98,8 +106,8 @@ def copy(
     ...     array.shape, array.chunks, int(array[3, 2])
     ((4, 3), (2, 3), 7)
     """
-    path = _path(target)
-    workshop = Workshop(path)
+    workshop = _workshop(target, storage_options or {}, scheduler)
+    path = workshop.target
     workshop.check_target("array" if isinstance(views, View) else "group", overwrite)
     with crew(scheduler) as workers:
         groups, members = _tree(views)
@@ -130,16 +138,14 @@ def copy(
             workshop.leave()
 
 
-def _write(plans: list[ArrayPlan], workshop: Workshop, workers: Crew, done: set[str], progress: Any) -> None:
+def _write(plans: list[ArrayPlan], workshop: Workshop | Depot, workers: Crew, done: set[str], progress: Any) -> None:
     total = sum(plan.view.nbytes for plan in plans)
     written = 0
 
     def tasks() -> Iterator[tuple[tuple[str, int], tuple[Any, ...]]]:
         nonlocal written
         for number, plan in enumerate(plans):
-            root = os.path.join(workshop.node, plan.path) if plan.path else workshop.node
-            with failures_named(root):
-                os.makedirs(root, exist_ok=True)
+            root = workshop.site(plan.path)
             shared = None
             for region in range(int(np.prod(plan.grid, dtype=np.int64))):
                 name = f"{number} {region}"
@@ -201,29 +207,39 @@ def _tree(views: View | Mapping[str, Any]) -> tuple[dict[str, Mapping[str, Any]]
     return groups, members
 
 
-def _path(target: Any) -> str:
-    if not isinstance(target, str | os.PathLike):
+def _workshop(target: Any, options: Mapping[str, Mapping[str, Any]], scheduler: Any) -> Workshop | Depot:
+    place = Place(target, options)
+    if place.is_local:
+        return Workshop(os.path.realpath(to_path(place.url)))
+    if not place.url.startswith("store://"):
+        return Depot(place.url, dict(place.session.options))
+    if scheduler is not None:
         raise SaveUnsupported(
-            f"copy to a {type(target).__name__}; copies are written to local directories; give a path"
+            f"copy to a {type(target).__name__} with a scheduler; workers may be elsewhere; give the URL of the target"
         )
-    url = from_user(target)
-    if not url.startswith("file://"):
-        raise SaveUnsupported(f"copy to {target}; copies are written to local directories; give a path")
-    return os.path.realpath(to_path(url))
+    return Depot(place.url, {}, target)
 
 
 def _refuse_source(view: View, path: str) -> None:
     for array in view.ir.arrays:
         location = array.location or ""
+        if "://" in path:
+            if f"{location}/".startswith(f"{path}/") or f"{path}/".startswith(f"{location}/"):
+                raise _replaces(path, location)
+            continue
         if not location.startswith("file://"):
             continue
         source = os.path.realpath(to_path(location))
         if os.path.commonpath([source, path]) in (source, path):
-            raise SaveConflict(
-                f"copy to {path} of a view that reads from {source}; the copy would replace what it reads; choose another "
-                "name, and move it when it is complete",
-                where=path,
-            )
+            raise _replaces(path, source)
+
+
+def _replaces(path: str, source: str) -> SaveConflict:
+    return SaveConflict(
+        f"copy to {path} of a view that reads from {source}; the copy would replace what it reads; choose another "
+        "name, and move it when it is complete",
+        where=path,
+    )
 
 
 def _record(plans: list[ArrayPlan], groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lazyzarr.clusters.depots import Site
 from lazyzarr.clusters.plans import ArrayPlan
 from lazyzarr.clusters.workshop import failures_named, sync
 from lazyzarr.codecs.chain import compile_chain
@@ -23,8 +24,8 @@ from lazyzarr.ir.chunk_keys import chunk_key
 from lazyzarr.materializing import write_whole
 
 
-def write_region(plan: ArrayPlan, root: str, number: int) -> int:
-    """Write the chunks of a region below the directory of the array; chunks of nothing but fill are left out.
+def write_region(plan: ArrayPlan, root: str | Site, number: int) -> int:
+    """Write the chunks of a region below the directory of the array, or to a site; chunks of nothing but fill are left out.
 
     Returns
     -------
@@ -38,6 +39,8 @@ def write_region(plan: ArrayPlan, root: str, number: int) -> int:
     LazyZarrError
         As reading the view.
     """
+    if isinstance(root, Site):
+        return _put(plan, root, number)
     if not os.path.isdir(root):
         raise SaveError(
             f"copy to {root}; {socket.gethostname()} has no such directory; the workers of a cluster write themselves, so "
@@ -59,6 +62,15 @@ def write_region(plan: ArrayPlan, root: str, number: int) -> int:
     with failures_named(root):
         for folder in folders:  # a region that is reported as written stays so after a loss of power
             sync(folder)
+    return written
+
+
+def _put(plan: ArrayPlan, site: Site, number: int) -> int:
+    box = plan.box(number)
+    written = 0
+    for key, data in _chunks(plan, box, plan.view[box].read()):
+        site.put(key, data)
+        written += len(data)
     return written
 
 

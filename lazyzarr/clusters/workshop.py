@@ -93,8 +93,8 @@ class Workshop:
         if not resume:
             self._clear()
         known = self._known()
-        self.node = os.path.join(self.path, f"node-{_digest(record)}")
-        if known is not None and _digest(known) != _digest(record):
+        self.node = os.path.join(self.path, f"node-{digest(record)}")
+        if known is not None and digest(known) != digest(record):
             raise SaveConflict(
                 f"copy: {self.path} has a part of the copy of another view, or of this one with other sources, chunks or "
                 "codecs; the two are never mixed; pass resume=False to start anew, or choose another name",
@@ -106,6 +106,13 @@ class Workshop:
             write_whole(os.path.join(self.path, _RECORD), msgspec.json.encode(record))
         self._done = open(os.path.join(self.path, _DONE), "ab+")  # noqa: SIM115  # closed by leave
         return known or record, self._regions()
+
+    def site(self, path: str) -> str:
+        """The directory of an array."""
+        root = os.path.join(self.node, path) if path else self.node
+        with failures_named(root):
+            os.makedirs(root, exist_ok=True)
+        return root
 
     def note(self, region: str) -> None:
         """Remember that a region is done."""
@@ -185,7 +192,7 @@ class Workshop:
             shutil.rmtree(place) if os.path.isdir(place) else os.unlink(place)
 
 
-def _digest(record: dict[str, Any]) -> str:
+def digest(record: dict[str, Any]) -> str:
     """Of what is the same in every run of one copy; how it is divided into regions may differ."""
     text = msgspec.json.encode({**record, "regions": None}, order="deterministic")
     return hashlib.sha256(text).hexdigest()[:16]

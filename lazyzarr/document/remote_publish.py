@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -27,7 +28,7 @@ from lazyzarr.errors import ExtraMissing, LazyZarrError, SaveConflict, SaveError
 
 _DOCUMENT = "zarr.json"
 _RETRIES = 2
-_KIND = {"s3": "S3Store", "gs": "GCSStore", "az": "AzureStore"}
+KIND = {"s3": "S3Store", "gs": "GCSStore", "az": "AzureStore"}
 
 
 class Target(Protocol):
@@ -77,13 +78,13 @@ def publish_remote(
         obstore is not installed.
     """
     place = parse(url, trusted=True)
-    if place.scheme not in _KIND:
+    if place.scheme not in KIND:
         raise SaveUnsupported(
             f"save: {place.scheme} locations are read only here; views are saved to local paths, "
-            f"{', '.join(_KIND)} and Zarr stores; save to one of them and copy",
+            f"{', '.join(KIND)} and Zarr stores; save to one of them and copy",
             where=url,
         )
-    publish_to(_Bucket(place.scheme, place.authority, url, session), key_of(url), view, url, overwrite, expected)
+    publish_to(Bucket(place.scheme, place.authority, url, session), key_of(url), view, url, overwrite, expected)
 
 
 def publish_store(
@@ -114,7 +115,7 @@ def publish_store(
     """
     if getattr(store, "read_only", False):
         raise SaveUnsupported(f"save: the {type(store).__name__} is read only; open it for writing")
-    publish_to(_StoreObject(store), path.strip("/"), view, f"{type(store).__name__}:{path}", overwrite, expected)
+    publish_to(StoreObject(store), path.strip("/"), view, f"{type(store).__name__}:{path}", overwrite, expected)
 
 
 def publish_to(
@@ -181,7 +182,7 @@ def _bytes(content: Content) -> bytes:
     return content if isinstance(content, bytes) else content()
 
 
-class _Bucket:
+class Bucket:
     """Objects of a bucket, by obstore."""
 
     def __init__(self, scheme: str, bucket: str, url: str, session: Session) -> None:
@@ -201,11 +202,13 @@ class _Bucket:
             **options.pop("client_options", {}),
         }
         self._where = url
-        self._store: Any = options.get("store") or getattr(stores, _KIND[scheme])(
+        self._store: Any = options.get("store") or getattr(stores, KIND[scheme])(
             bucket, client_options=client, retry_config={"max_retries": _RETRIES}, **options
         )
 
     def get(self, key: str) -> tuple[bytes, Any] | None:
+        """As of `Target`."""
+
         def read() -> tuple[bytes, Any] | None:
             try:
                 result = self._obstore.get(self._store, key)
@@ -218,13 +221,29 @@ class _Bucket:
         return self._done(read)
 
     def put(self, key: str, data: bytes) -> None:
+        """As of `Target`."""
         self._done(lambda: self._obstore.put(self._store, key, data))
 
     def create(self, key: str, data: bytes) -> bool:
+        """As of `Target`."""
         return self._conditional(lambda: self._obstore.put(self._store, key, data, mode="create"))
 
     def replace(self, key: str, data: bytes, tag: Any) -> bool:
+        """As of `Target`."""
         return self._conditional(lambda: self._obstore.put(self._store, key, data, mode=tag))
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys that begin with a prefix."""
+        return self._done(lambda: [m["path"] for part in self._obstore.list(self._store, prefix) for m in part])
+
+    def remove(self, keys: list[str]) -> None:
+        """Take objects away; those that are not there count as gone."""
+        for key in keys:
+            self._done(lambda key=key: self._gone(key))
+
+    def _gone(self, key: str) -> None:
+        with suppress(FileNotFoundError):
+            self._obstore.delete(self._store, key)
 
     def _conditional(self, call: Callable[[], Any]) -> bool:
         def attempt() -> bool:
@@ -254,7 +273,7 @@ class _Bucket:
             ) from error
 
 
-class _StoreObject:
+class StoreObject:
     """Keys of a Zarr store object; its coroutines run on an event loop of their own."""
 
     def __init__(self, store: Any) -> None:
@@ -262,19 +281,40 @@ class _StoreObject:
         self._buffer: Any = import_module("zarr.buffer").cpu
 
     def get(self, key: str) -> tuple[bytes, Any] | None:
+        """As of `Target`."""
         found = self._run(lambda: self._store.get(key, self._buffer.buffer_prototype))
         return None if found is None else (found.to_bytes(), None)
 
     def put(self, key: str, data: bytes) -> None:
+        """As of `Target`."""
         self._run(lambda: self._store.set(key, self._buffer.Buffer.from_bytes(data)))
 
     def create(self, key: str, data: bytes) -> bool:
+        """As of `Target`."""
         self._run(lambda: self._store.set_if_not_exists(key, self._buffer.Buffer.from_bytes(data)))
         return False  # the store does not say; whoever asks looks at what is there
 
     def replace(self, key: str, data: bytes, tag: Any) -> bool:
+        """As of `Target`."""
         self.put(key, data)
         return True
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys that begin with a prefix."""
+
+        async def listed() -> list[str]:
+            return [key async for key in self._store.list_prefix(prefix)]
+
+        return self._run(listed)
+
+    def remove(self, keys: list[str]) -> None:
+        """Take keys away."""
+
+        async def removed() -> None:
+            for key in keys:
+                await self._store.delete(key)
+
+        self._run(removed)
 
     def _run(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         async def awaited() -> Any:
