@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from operator import lt
 from typing import Any
@@ -23,8 +24,8 @@ from lazyzarr.served import ServedArray, cut
 from lazyzarr.view import View
 
 DOCUMENT = "zarr.json"
-_MOST_DIGITS = 19
-"""Of a coordinate; more than an int64 has is no chunk, and not worth converting."""
+_PLACE = re.compile(r"(?:(?:0|[1-9][0-9]{0,18})/)*")
+"""Coordinates in their one spelling; one of more digits than an int64 has is no chunk, and not worth converting."""
 
 
 class ViewStore(Store):
@@ -91,7 +92,7 @@ class ViewStore(Store):
             A source could not be read.
         """
         self._is_open = True
-        start, length = _part(byte_range)
+        start, length = (0, None) if byte_range is None else _part(byte_range)
         data = self._value(key, start, length)
         return None if data is None else (prototype or default_buffer_prototype()).buffer.from_bytes(data)
 
@@ -126,18 +127,15 @@ class ViewStore(Store):
     def _chunk_of(self, key: str) -> tuple[ServedArray, tuple[int, ...]] | None:
         """The array and the coordinates that a key names, if it is the key of a chunk of the grid."""
         path, below, name = f"/{key}/".rpartition("/c/")
-        texts = name.split("/")[:-1]
-        if not below or not all(text.isdecimal() and len(text) <= _MOST_DIGITS for text in texts):
+        if not below or not _PLACE.fullmatch(name):
             return None
         path = path[1:]
         node = self._node(path)
         if not isinstance(node, View):
             return None
-        array = self._array(path, node)
-        place = tuple(map(int, texts))
-        one_spelling = list(map(str, place)) == texts
-        inside = len(place) == len(array.grid) and all(map(lt, place, array.grid))
-        return (array, place) if one_spelling and inside else None
+        array = self._arrays.get(path) or self._array(path, node)
+        place = tuple(map(int, name.split("/")[:-1]))
+        return (array, place) if len(place) == len(array.grid) and all(map(lt, place, array.grid)) else None
 
     def _node(self, path: str) -> View | Group | None:
         found: Any = self._views
@@ -246,7 +244,7 @@ def _same(left: View | Group, right: View | Group) -> bool:
     return all(_same(left[name], right[name]) for name in left)
 
 
-def _part(request: ByteRequest | None) -> tuple[int, int | None]:
+def _part(request: ByteRequest) -> tuple[int, int | None]:
     """First byte, negative from the end, and number of bytes."""
     match request:
         case RangeByteRequest(start, end):
@@ -257,7 +255,5 @@ def _part(request: ByteRequest | None) -> tuple[int, int | None]:
             return 0, 0
         case SuffixByteRequest(suffix):
             return -suffix, None
-        case None:
-            return 0, None
         case _:
             raise TypeError(f"Unexpected byte_range, got {request}.")
