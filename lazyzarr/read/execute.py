@@ -224,10 +224,15 @@ class Execution:
         """Plain cells go from the object straight into the output where they are one run on both sides."""
         if not chain.raw or chain.dtype.hasobject:
             return False
+        trim = self.plan.trims.get(chunk)
+        if trim is not None and trim.run >= 0 and self._flat is not None:
+            cells = self._flat[trim.run : trim.run + request.length // chain.dtype.itemsize]
+            buffer = memoryview(cells.view(np.uint8))
+            self.session.read_into(request.url, request.offset, [buffer], grant=request.grant, stamp=request.stamp)
+            return True
         fragments = self._fragments(chunk)
         if len(fragments) != 1:
             return False
-        trim = self.plan.trims.get(chunk)
         cells = math.prod(chain.shape if trim is None else trim.shape)
         if self.placer.cells(fragments[0]) != cells or cells * chain.dtype.itemsize != request.length:
             return False  # not all of the run, or not as long as plain cells are: the decoder says so
@@ -260,7 +265,7 @@ class Execution:
         self, chain: Chain, data: memoryview, origin: tuple[int, ...], shape: tuple[int, ...], fragments: list[int]
     ) -> None:
         dtype = chain.dtype.newbyteorder("S") if chain.raw_swapped else chain.dtype
-        expected = int(np.prod(shape)) * dtype.itemsize
+        expected = math.prod(shape) * dtype.itemsize
         if len(data) != expected:
             raise ChunkDecodeError(
                 f"{len(data)} bytes of plain cells; {expected} were asked for; the object is not what was referenced",

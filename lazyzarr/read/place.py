@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -26,13 +27,12 @@ class Placer:
 
     def __init__(self, found: Fragments, out: np.ndarray) -> None:
         self.out = out
-        self.found = found
+        self.found = found = _singled(found)
         rank = out.ndim
-        affine = found.pool == AFFINE
-        self._pooled = (~affine).any(axis=1).tolist()
-        same_axes = found.axis.shape[1] == rank and bool((found.axis == np.arange(rank)).all())
-        self.straight = same_axes and bool(affine.all())
-        """Whether every fragment has the axes of the view in their order, and none is gathered."""
+        self._affine = (found.pool == AFFINE).all(axis=1)
+        self._pooled = (~self._affine).tolist()
+        self._same_axes = found.axis.shape[1] == rank and bool((found.axis == np.arange(rank)).all())
+        """Whether every fragment has the axes of the view in their order."""
         self._cuts: dict[tuple[Any, ...], tuple[tuple[Any, ...], list[int], list[int]]] = {}
         """Windows worked out before: the chunks of a regular grid are mostly cut alike."""
 
@@ -69,7 +69,7 @@ class Placer:
     def _into_stop(self) -> list[list[int]]:
         return (self.found.into_first + self.found.into_count).tolist()
 
-    def blocks(self, fragments: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def blocks(self, fragments: np.ndarray, lengths: np.ndarray, origin: np.ndarray | int = 0) -> np.ndarray:
         """bool (n,): the whole chunk goes cell for cell to a box of the output; see `put_block`.
 
         Parameters
@@ -77,14 +77,17 @@ class Placer:
         fragments
             int64 (n,).
         lengths
-            int64 (n, q): extent of the chunk of each.
+            int64 (n, q): extent of the chunk of each, or of a part of it.
+        origin
+            int64 (n, q): where the part begins.
         """
         found = self.found
-        if not self.straight:
+        if not self._same_axes:
             return np.zeros(len(fragments), bool)
         count = found.count[fragments]
         ahead = (found.step[fragments] == 1) & (found.into_step[fragments] == 1)
-        return ((found.start[fragments] == 0) & (count == lengths) & (ahead | (count == 1))).all(axis=1)
+        whole = ((found.start[fragments] == origin) & (count == lengths) & (ahead | (count == 1))).all(axis=1)
+        return whole & self._affine[fragments]
 
     def runs(self, fragments: np.ndarray, blocks: np.ndarray) -> np.ndarray:
         """Where in the output, counted in cells, chunks that are ``blocks`` are one run; -1 where they are not."""
@@ -133,7 +136,7 @@ class Placer:
             self._cuts[cut] = found
         key, order, shape = found
         window = chunk[key]
-        if not self.straight:
+        if not self._same_axes:
             window = window.transpose(order).reshape(shape)
         self.out[self.box(fragment)] = window
 
@@ -184,7 +187,9 @@ class Placer:
         None when the cells must be moved one way or another after reading.
         """
         rank = len(shape)
-        if not self.straight or rank != self.out.ndim or any(s != 1 for s in self._step[fragment]):
+        if not self._same_axes or self._pooled[fragment] or rank != self.out.ndim:
+            return None
+        if any(s != 1 for s in self._step[fragment]):
             return None
         count = self._count[fragment]
         if any(s != 1 for s, n in zip(self._into_step[fragment], count, strict=True) if n > 1):
@@ -239,26 +244,17 @@ class Placer:
         gathered = [axis for axis, pool in enumerate(pools) if pool != AFFINE]
         key = list(self._window(fragment, begin))
         into: list[slice | np.ndarray] = list(self.box(fragment))
-        many = 0
         for axis in gathered:
             pool, count, to = pools[axis], self._count[fragment][axis], self._axis[fragment][axis]
             first, step = self._into_first[fragment][to], self._into_step[fragment][to]
-            if count == 1:  # of random rows few chunks have two: a slice costs a third of an index array
-                cell = self._start[fragment][axis] + self._step[fragment][axis] * int(self.found.pool_from[pool])
-                key[axis] = slice(cell - begin[axis], cell - begin[axis] + 1)
-                cell = first + step * int(self.found.pool_into[pool])
-                into[to] = slice(cell, cell + 1)
-                continue
-            many += 1
             key[axis] = slice(None)
             into[to] = first + step * self.found.pool_into[pool : pool + count]
         window = chunk[(*key, ...)]
         for axis in gathered:
-            if self._count[fragment][axis] > 1:
-                window = window.take(self.chunk_cells(fragment, axis) - begin[axis], axis=axis)
+            window = window.take(self.chunk_cells(fragment, axis) - begin[axis], axis=axis)
         cells = self._as_view(fragment, window, chunk.ndim)
         # one index array among slices leaves the axes where they are; several would move them
-        self.out[tuple(into) if many < 2 else np.ix_(*self._into_cells(fragment))] = cells
+        self.out[tuple(into) if len(gathered) < 2 else np.ix_(*self._into_cells(fragment))] = cells
 
     def chunk_cells(self, fragment: int, axis: int) -> np.ndarray:
         """Cells of the chunk that a fragment uses along one axis."""
@@ -280,6 +276,21 @@ class Placer:
                 first, step = self._into_first[fragment][axis], self._into_step[fragment][axis]
                 cells[axis] = first + step * self.found.pool_into[pool : pool + len(cells[axis])]
         return cells
+
+
+def _singled(found: Fragments) -> Fragments:
+    """Gathered axes of one cell as any other axis: of random rows few chunks have two, and a slice costs less."""
+    row, axis = np.nonzero((found.pool != AFFINE) & (found.count == 1))
+    if not len(row):
+        return found
+    pool, to = found.pool[row, axis], found.axis[row, axis]
+    start, into_first = found.start.copy(), found.into_first.copy()
+    step, into_step, pools = found.step.copy(), found.into_step.copy(), found.pool.copy()
+    start[row, axis] += step[row, axis] * found.pool_from[pool]
+    into_first[row, to] += into_step[row, to] * found.pool_into[pool]
+    step[row, axis] = into_step[row, to] = 1
+    pools[row, axis] = AFFINE
+    return replace(found, start=start, step=step, into_first=into_first, into_step=into_step, pool=pools)
 
 
 def _set(out: np.ndarray, key: object, value: object) -> None:

@@ -42,6 +42,8 @@ class Trim:
 
     origin: tuple[int, ...]
     shape: tuple[int, ...]
+    run: int
+    """The cell of the output from which on it is one run; -1: it is cut, moved or shared."""
 
 
 class Request(Struct, gc=False):
@@ -187,9 +189,11 @@ def _trim(
     rows, origin, part = rows[gains], origin[gains], part[gains]
     offset[rows] += at[gains]
     length[rows] = size[gains]
+    first = chunks.members[starts[rows]]
+    blocks = (np.diff(chunks.first_member)[rows] == 1) & placer.blocks(first, part, origin)
     ranks = [len(chains[number].shape) for number in layout[gains].tolist()]
-    columns = (rows.tolist(), ranks, origin.tolist(), part.tolist())
-    return {chunk: Trim(tuple(o[:rank]), tuple(s[:rank])) for chunk, rank, o, s in zip(*columns, strict=True)}
+    columns = (rows.tolist(), ranks, origin.tolist(), part.tolist(), placer.runs(first, blocks).tolist())
+    return {chunk: Trim(tuple(o[:rank]), tuple(s[:rank]), run) for chunk, rank, o, s, run in zip(*columns, strict=True)}
 
 
 def _objects(

@@ -105,7 +105,7 @@ class PointPlacer:
     def direct(self, fragment: int, shape: tuple[int, ...]) -> None:
         """Points are never one run of bytes on both sides."""
 
-    def blocks(self, fragments: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def blocks(self, fragments: np.ndarray, lengths: np.ndarray, origin: np.ndarray | int = 0) -> np.ndarray:
         """No chunk goes to the output whole."""
         return np.zeros(len(fragments), bool)
 
