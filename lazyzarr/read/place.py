@@ -129,7 +129,7 @@ class Placer:
         found = self._cuts.get(cut)
         if found is None:
             begin = [0] * chunk.ndim if origin is None else origin
-            order, shape = self._turn(fragment, chunk.ndim)
+            order, shape = ([], []) if self._same_axes else self._turn(fragment, chunk.ndim)
             found = ((*self._window(fragment, begin), ...), order, shape)
             if len(self._cuts) >= _MOST_CUTS:
                 self._cuts.clear()  # another thread may do so at any time, too
