@@ -20,12 +20,10 @@ import numpy as np
 
 from lazyzarr.access.session import Session
 from lazyzarr.access.stamps import Whole
-from lazyzarr.algebra.span import Span, within
 from lazyzarr.codecs.chain import Chain, compile_chain
 from lazyzarr.codecs.values import decode_values
 from lazyzarr.errors import LazyZarrError, SourceChanged
 from lazyzarr.ir import fill
-from lazyzarr.ir.chunk_keys import chunk_key
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, Stamp, StoredArray
@@ -36,23 +34,12 @@ from lazyzarr.lower.sources import meeting, nearby
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.failure import named, not_plain
 from lazyzarr.read.presence import assert_there, metadata_url
+from lazyzarr.read.whereabouts import at_origin, place_of
+from lazyzarr.read.windows import Axis, Box, Piece, Window, clipped, inside, last, windows_of
 
 MOST_CHUNKS = 8
 MOST_BRANCHES = 4
 _TILES_KEPT = 256
-
-
-class Axis(msgspec.Struct, frozen=True, gc=False):
-    """Cells ``start, start + step, ...`` of a node's axis, along view axis ``into`` (-1: one cell, no axis)."""
-
-    start: int
-    step: int
-    count: int
-    into: int
-
-
-Box = tuple[tuple[int, int, int], ...]
-"""(first, step, count) of the view for each of its axes."""
 
 
 class _Leaf(NamedTuple):
@@ -60,27 +47,6 @@ class _Leaf(NamedTuple):
 
     array: StoredArray
     whole: Whole | None = None
-
-
-class Piece(NamedTuple):
-    """A box of a stored array that fills a box of the view."""
-
-    array: StoredArray
-    layout: Layout
-    axes: tuple[Axis, ...]
-    box: Box
-    whole: Whole | None
-    """The stamp of the array, where that at hand is without a digest that would have to be loaded."""
-
-
-class Window(NamedTuple):
-    """One chunk's share of a piece."""
-
-    piece: Piece
-    chunk: tuple[int, ...]
-    axes: tuple[Axis, ...]
-    """Cells inside the chunk."""
-    box: Box
 
 
 def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarray | None) -> np.ndarray | None:
@@ -99,20 +65,23 @@ def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarr
     whole = tuple(Axis(0, 1, n, k) for k, n in enumerate(shape))
     if not pull.down(whole, tuple((0, 1, n) for n in shape)):
         return None
-    windows = [window for piece in pull.pieces for window in _windows(piece)]
-    if any(piece.array.origins is not None for piece in pull.pieces):
-        return None
+    windows: list[Window] = []
+    for window in (window for piece in pull.pieces for window in windows_of(piece)):
+        found = window if window.piece.array.origins is None else at_origin(window, graph)
+        if found is None:
+            return None
+        windows.append(found)
     referenced = sum(window.piece.array.refs is not None for window in windows)
     shared = len(windows) > 1 and len({(w.piece.array, w.chunk) for w in windows}) < len(windows)
     if len(windows) > MOST_CHUNKS or referenced > 1 or shared:
         return None  # ranges of one object are joined into one request, and a chunk is decoded once
-    if referenced and any(window.piece.array.refs is not None and _place(window, graph)[2] < 0 for window in windows):
+    if referenced and any(window.piece.array.refs is not None and place_of(window, graph)[2] < 0 for window in windows):
         return None  # a whole object or bytes beside the graph
     if out is None:
         out = np.empty(shape, to_numpy(schemas[-1].data_type))
     for box, value in pull.constants:
         out[_key(box)] = value
-    for piece in pull.pieces:
+    for piece in {window.piece.array: window.piece for window in windows}.values():
         if piece.array.stamp is not None and piece.array.refs is None:
             document = metadata_url(piece.array, piece.layout)
             session.verify(document, piece.array.stamp, grant=piece.array.grant, whole=piece.whole)
@@ -149,7 +118,7 @@ class _Pull:
                 case Index():
                     rest = iter(axes)
                     axes = tuple(
-                        Axis(key, 1, 1, -1) if isinstance(key, int) else _inside(key, next(rest)) for key in node.axes
+                        Axis(key, 1, 1, -1) if isinstance(key, int) else inside(key, next(rest)) for key in node.axes
                     )
                 case Transpose():
                     of = dict(zip(node.axes, axes, strict=True))
@@ -187,7 +156,7 @@ class _Pull:
         if last - first >= MOST_BRANCHES:
             return False
         for number in range(first, last + 1):
-            part = _clip(axes, node.axis, starts[number], starts[number + 1], box)
+            part = clipped(axes, node.axis, starts[number], starts[number + 1], box)
             if part is None:
                 continue
             inner, part_box = part
@@ -209,7 +178,7 @@ class _Pull:
         return memo[key]  # type: ignore[return-value]
 
     def _tiles(self, node: Tiles, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
-        bounds = tuple((min(a.start, _last(a)), max(a.start, _last(a)) + 1) for a in axes)
+        bounds = tuple((min(a.start, last(a)), max(a.start, last(a)) + 1) for a in axes)
         table = self.graph.tables[node.table]
         parts = self._parts(node, nearby(table, bounds, MOST_BRANCHES), axes, box)
         if parts is None:
@@ -235,7 +204,7 @@ class _Pull:
             leaf, origin, lengths = self._tile(node, row)
             inner, part_box = axes, box
             for axis, (start, length) in enumerate(zip(origin, lengths, strict=True)):
-                part = _clip(inner, axis, start, start + length, part_box)
+                part = clipped(inner, axis, start, start + length, part_box)
                 if part is None:
                     break
                 inner, part_box = part
@@ -276,14 +245,14 @@ class _Pull:
 
     def _leaf(self, leaf: _Leaf, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
         array = leaf.array
-        if array.values is not None or array.variants or array.places:
+        if array.values is not None or array.places or (array.variants and array.origins is None):
             return False
         layout = self._layout(array.layout, above)
         chain = compile_chain(layout)
         if chain.sharding is not None or chain.dtype.hasobject:
             return False
         for axis, length in zip(axes, layout.chunk_shape, strict=True):
-            self.chunks += abs(_last(axis) // length - axis.start // length)
+            self.chunks += abs(last(axis) // length - axis.start // length)
         self.pieces.append(Piece(array, layout, axes, box, leaf.whole))
         return self.chunks + len(self.pieces) <= MOST_CHUNKS
 
@@ -312,26 +281,10 @@ def _overlap(origin: list[int], lengths: list[int], other: list[int], others: li
     return all(a < b + m and b < a + n for a, n, b, m in zip(origin, lengths, other, others, strict=True))
 
 
-def _windows(piece: Piece) -> list[Window]:
-    """The piece cut at the chunk borders of its array."""
-    found = [Window(piece, (), piece.axes, piece.box)]
-    for axis, length in enumerate(piece.layout.chunk_shape):
-        cut: list[Window] = []
-        for window in found:
-            here = window.axes[axis]
-            first, last = here.start // length, _last(here) // length
-            for chunk in range(first, last + 1) if first <= last else range(first, last - 1, -1):
-                part = _clip(window.axes, axis, chunk * length, (chunk + 1) * length, window.box)
-                if part is not None:
-                    cut.append(Window(piece, (*window.chunk, chunk), *part))
-        found = cut
-    return found
-
-
 def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, out: np.ndarray) -> None:
     array, layout = window.piece.array, window.piece.layout
     chain = compile_chain(layout)
-    url, offset, length, present = _place(window, graph)
+    url, offset, length, present = place_of(window, graph)
     stamp = Stamp(size=chain.nbytes) if array.refs is None else array.stamp
     origin: tuple[int, ...] | None = None
     shape = chain.shape
@@ -380,8 +333,8 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
 
 def _run(window: Window, chain: Chain) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
     """Origin and shape [cells] of the run of plain cells that a window lies in; its offset and length [bytes]."""
-    low = [min(a.start, _last(a)) for a in window.axes]
-    high = [max(a.start, _last(a)) for a in window.axes]
+    low = [min(a.start, last(a)) for a in window.axes]
+    high = [max(a.start, last(a)) for a in window.axes]
     rank, shape = len(low), chain.shape
     axis = next((k for k in range(rank) if low[k] != high[k]), rank)
     if axis < rank:
@@ -396,54 +349,6 @@ def _run(window: Window, chain: Chain) -> tuple[tuple[int, ...], tuple[int, ...]
     if run == shape:
         return tuple(low), run, 0, -1 if window.piece.array.refs is None else chain.nbytes
     return tuple(low), run, at * item, math.prod(run) * item
-
-
-def _place(window: Window, graph: Graph) -> tuple[str, int, int, bool]:
-    """Location, offset, length [bytes] and presence of the chunk; length -1: not a byte range."""
-    array, layout = window.piece.array, window.piece.layout
-    if array.refs is None:
-        return chunk_key(layout.chunk_keys, window.chunk, f"{array.location}/"), 0, -1, True
-    row = 0
-    for chunk, n, c in zip(window.chunk, array.shape, layout.chunk_shape, strict=True):
-        row = row * -(-n // c) + chunk
-    row += array.refs_first
-    refs = graph.tables[array.refs]
-    one = slice(row, row + 1)
-    state = int(np.asarray(refs["state"][one])[0]) if "state" in refs else 1
-    if state > 1:
-        return array.location or "", 0, -1, True
-    return (
-        array.location or "",
-        int(np.asarray(refs["offset"][one])[0]),
-        int(np.asarray(refs["length"][one])[0]),
-        state == 1,
-    )
-
-
-def _clip(axes: tuple[Axis, ...], axis: int, low: int, high: int, box: Box) -> tuple[tuple[Axis, ...], Box] | None:
-    """The cells of one axis in ``[low, high)``, counted from ``low``, with the box of the view they fill."""
-    here = axes[axis]
-    start, step, count, into = here.start, here.step, here.count, here.into
-    if count == 1:
-        if not low <= start < high:
-            return None
-        kept = Axis(start - low, 1, 1, into)
-        return (*axes[:axis], kept, *axes[axis + 1 :]), box
-    inside = within(Span(start, step, count), low, high)
-    if not inside.count:
-        return None
-    kept = Axis(start + step * inside.start - low, step if inside.count > 1 else 1, inside.count, into)
-    first, stride, _ = box[into]
-    part = (first + stride * inside.start, stride, inside.count)
-    return (*axes[:axis], kept, *axes[axis + 1 :]), (*box[:into], part, *box[into + 1 :])
-
-
-def _inside(span: Span, axis: Axis) -> Axis:
-    return Axis(span.start + span.step * axis.start, span.step * axis.step, axis.count, axis.into)
-
-
-def _last(axis: Axis) -> int:
-    return axis.start + axis.step * (axis.count - 1)
 
 
 def _key(box: Box) -> tuple[Any, ...]:
