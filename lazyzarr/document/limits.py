@@ -85,8 +85,6 @@ class Limits(Struct, frozen=True, kw_only=True):
     layout_codecs: int = 20_000
     """Codecs of all chains of layouts together, those inside shards included."""
     url_characters: int = 2048
-    nested_views: int = 8
-    """Documents that are opened because a document names them, inside each other."""
     extensions: int = 8
     """Node kinds of other packages; 0 forbids them all, installed or not."""
     chunk_bytes: int = 2 << 30

@@ -56,7 +56,8 @@ def assert_reads_as(found: np.ndarray, member: dict[str, Any]) -> None:
     wanted = array_of(member)
     assert found.shape == wanted.shape
     assert found.dtype == wanted.dtype
-    np.testing.assert_array_equal(found, wanted)
+    if wanted.dtype.fields is None:  # NumPy compares no NaN inside of structs; the digest below compares all bits
+        np.testing.assert_array_equal(found, wanted)
     assert digest(wanted) == member["digest"]
     assert digest(found) == member["digest"]
 

@@ -40,7 +40,9 @@ def test_the_lock_names_no_addresses() -> None:
     lock = json.loads((READER / "package-lock.json").read_text("utf-8"))
     addresses = [package.get("resolved", "") for package in lock["packages"].values()]
     assert all(address == "" or address.startswith("https://registry.npmjs.org/") for address in addresses)
-    assert {"zarrita", "fzstd"} == set(json.loads((READER / "package.json").read_text("utf-8"))["dependencies"])
+    assert {"zarrita", "fzstd", "seek-bzip", "lzma-native"} == set(
+        json.loads((READER / "package.json").read_text("utf-8"))["dependencies"]
+    )
 
 
 def test_the_reader_shares_nothing_with_the_python() -> None:

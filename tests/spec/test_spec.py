@@ -108,7 +108,6 @@ def test_members_and_limits_are_named() -> None:
         limits.codecs,
         limits.layout_codecs,
         limits.url_characters,
-        limits.nested_views,
         limits.json_values,
     ):
         assert f"{value:,}" in rule

@@ -201,6 +201,12 @@ def _data_type(dtype: np.dtype) -> Any:
         unit, factor = np.datetime_data(dtype)
         name = {"M": "numpy.datetime64", "m": "numpy.timedelta64"}[dtype.kind]
         return {"name": name, "configuration": {"unit": unit, "scale_factor": factor}}
+    if dtype.fields is not None:
+        fields = [{"name": name, "data_type": _data_type(dtype[name])} for name in dtype.names or ()]
+        return {"name": "struct", "configuration": {"fields": fields}}
+    if dtype.kind in "VSU":
+        name = {"V": "raw_bytes", "S": "null_terminated_bytes", "U": "fixed_length_utf32"}[dtype.kind]
+        return {"name": name, "configuration": {"length_bytes": dtype.itemsize}}
     return dtype.name
 
 

@@ -40,6 +40,9 @@ def cell(value: Any, dtype: np.dtype) -> Json:
         return str(value)
     if kind == "O":
         return base64.b64encode(value).decode()
+    if kind in "VS":
+        little = np.asarray(value, dtype).astype(dtype.newbyteorder("<"))
+        return base64.b64encode(little.tobytes()).decode()
     raise TypeError(f"no JSON form of {dtype} here")
 
 

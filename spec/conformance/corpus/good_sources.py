@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numcodecs
 import numpy as np
@@ -89,6 +90,31 @@ def v2(case: Case) -> None:
         chunks=3,
         placements=1,
         about="a Zarr v2 array with a filter and a compressor; chunk keys 0.0",
+    )
+
+
+def v2_streams(case: Case) -> None:
+    """Compressors whose streams do not say how much they hold."""
+    values = ramp(5, 4, dtype="int32")
+    lzma2 = {"id": 33, "preset": 6}
+    compressors = [
+        numcodecs.BZ2(level=9),
+        numcodecs.LZMA(),
+        numcodecs.LZMA(format=2),
+        numcodecs.LZMA(format=3, filters=[{"id": 3, "dist": 4}, lzma2]),
+    ]
+    views = [
+        case.zarr(f"{k}.zarr", values + 100 * k, (2, 4), zarr_format=2, fill_value=3, compressors=compressor)
+        for k, compressor in enumerate(compressors)
+    ]
+    case.save(
+        lz.stack(views, axis=0),
+        np.stack([values + 100 * k for k in range(len(views))]),
+        fill_value=3,
+        flatness="L3",
+        chunks=12,
+        placements=4,
+        about="bzip2; lzma as xz, in its older form, and raw with filters that the configuration names",
     )
 
 
@@ -222,7 +248,31 @@ def _group(case: Case, about: str) -> None:
     write_json(case.folder / "expected.json", expected)
 
 
+def view_of_views(case: Case) -> None:
+    """Views of saved views: one graph, whose locations are relative to where it is."""
+    values = ramp(6, 4)
+    first = case.folder / "deep" / "er" / "first.zarr"
+    second = case.folder / "second.zarr"
+    first.parent.mkdir(parents=True)
+    lz.save(case.zarr("a.zarr", values, (3, 2), fill_value=0)[::-1], first)
+    lz.save(
+        lz.concat([lz.open(first, allow=[case.folder]), case.zarr("b.zarr", values, (2, 4), fill_value=0)], axis=0),
+        second,
+    )
+    case.save(
+        lz.open(second)[1::2, ::-1],
+        np.concatenate([values[::-1], values])[1::2, ::-1],
+        fill_value=0,
+        flatness="L2",
+        chunks=7,
+        placements=2,
+        about="a view of a view of a view names the arrays, not the views; those may be taken away",
+    )
+    shutil.rmtree(case.folder / "deep")
+    shutil.rmtree(second)
+
+
 CASES = (
-    *(sharded, sharded_index_first, v3_keys, v2, v2_fortran, unpinned, scalar, scalar_repeated, empty_axes),
-    *(nested_group, nested_group_consolidated),
+    *(sharded, sharded_index_first, v3_keys, v2, v2_streams, v2_fortran, unpinned, scalar, scalar_repeated, empty_axes),
+    *(nested_group, nested_group_consolidated, view_of_views),
 )

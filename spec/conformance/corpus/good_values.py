@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import zarr
 from numpy.typing import ArrayLike
 
 import lazyzarr as lz
 from corpus.cases import Case, NamedConfig, ramp
+from corpus.expected import cell
 from lazyzarr.ir.layout import Layout, StoredArray
 from lazyzarr.ir.nodes import Decode
 from lazyzarr.ir.tables import Table
@@ -287,6 +289,52 @@ def type_string(case: Case) -> None:
     )
 
 
+def type_struct(case: Case) -> None:
+    """Structs in both byte orders, one of them inside of another."""
+    inner = np.dtype([("row", "int16"), ("at", "datetime64[s]")])
+    dtype = np.dtype([("id", "uint8"), ("value", "float32"), ("where", inner), ("name", "U2")])
+    rows = [(k, k / 4, (-k, np.datetime64(86_400 * k, "s")), chr(97 + k)) for k in range(6)]
+    values = np.array(rows, dtype)
+    fill = np.array((255, np.nan, (-1, np.datetime64("NaT")), "-"), dtype)
+    parts = [
+        case.zarr("little.zarr", values, (4,), fill_value=fill[()]),
+        case.zarr("big.zarr", values, (3,), fill_value=fill[()], serializer=zarr.codecs.BytesCodec(endian="big")),
+    ]
+    for path in case.path("little.zarr").glob("c/1"):
+        path.unlink()
+    little = values.copy()
+    little[4:] = fill
+    case.save(
+        lz.concat(parts, axis=0)[::-1],
+        np.concatenate([little, values])[::-1],
+        fill_value=cell(fill[()], dtype),
+        flatness="L3",
+        chunks=4,
+        placements=2,
+        about="structs; a chunk that is not there reads as the fill value, whose bytes the document has in base64",
+    )
+
+
+def type_bytes(case: Case) -> None:
+    """Bytes of a fixed length, which end where zeros begin."""
+    values = np.array([b"ab", b"c", b"", b"def"], "S3")
+    case.save(
+        lz.stack(
+            [
+                case.zarr("a.zarr", values, (2,), fill_value=b"x"),
+                case.zarr("b.zarr", values[::-1], (3,), fill_value=b"x"),
+            ],
+            axis=0,
+        ),
+        np.stack([values, values[::-1]]),
+        fill_value="eAAA",
+        flatness="L2",
+        chunks=4,
+        placements=2,
+        about="bytes of a fixed length; the fill value has zeros behind it",
+    )
+
+
 def nan_payload(case: Case) -> None:
     """A NaN whose bits are not the usual ones."""
     odd = np.array(0x7FC00ABC, "uint32").view("float32")
@@ -304,5 +352,5 @@ def nan_payload(case: Case) -> None:
 CASES = (
     *(recode_byte_order, recode_data_type, cast_widening, cast_roundings, cast_out_of_range, unpack_missing),
     *(unpack_above_join, decode_twice, type_bool, type_float, type_uint64, type_complex, type_datetime),
-    *(type_string, nan_payload, unpack_wide, scale_offset, scale_offset_quotient, cast_large),
+    *(type_string, type_struct, type_bytes, nan_payload, unpack_wide, scale_offset, scale_offset_quotient, cast_large),
 )

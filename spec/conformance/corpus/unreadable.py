@@ -6,6 +6,8 @@ can still be read. Refuses damage that a checkout would mend, such as permission
 
 from __future__ import annotations
 
+import bz2
+import lzma
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -184,6 +186,39 @@ def chunk_of_more_cells(case: Case) -> None:
         error="ChunkTooLarge",
         reason="chunk-too-large",
         about="a chunk that decodes to 10 bytes where the layout declares 8",
+        readable=[(0, 4)],
+        values=values[:4],
+    )
+
+
+def chunk_of_many_zeros(case: Case) -> None:
+    """Some hundred bytes that would be millions."""
+    values = ramp(8)
+    bz2_chain = [LITTLE, NamedConfig("numcodecs.bz2", {"level": 9})]
+    chunks = [bz2.compress(values[:4].tobytes()), bz2.compress(bytes(1 << 24))]
+    _finish(
+        case,
+        _ranges(case, bz2_chain, chunks),
+        lambda folder: None,
+        error="ChunkTooLarge",
+        reason="chunk-too-large",
+        about="16 MiB of zeros in a bzip2 stream where the layout declares 8 bytes",
+        readable=[(0, 4)],
+        values=values[:4],
+    )
+
+
+def chunk_of_half_a_stream(case: Case) -> None:
+    """An xz stream that was cut, in a range of its length."""
+    values = ramp(8)
+    whole = [lzma.compress(part.tobytes()) for part in (values[:4], values[4:])]
+    _finish(
+        case,
+        _ranges(case, [LITTLE, NamedConfig("numcodecs.lzma", {"format": 1})], [whole[0], whole[1][:-8]]),
+        lambda folder: None,
+        error="ChunkDecodeError",
+        reason="chunk-decode",
+        about="an xz stream that ends early, though all of its cells are there",
         readable=[(0, 4)],
         values=values[:4],
     )
@@ -378,7 +413,8 @@ def cast_of_what_does_not_fit(case: Case) -> None:
 
 CASES = (
     *(object_gone, whole_object_gone, object_cut_short, object_of_another_size, metadata_changed),
-    *(chunk_of_another_length, chunk_of_more_cells, chunk_that_is_no_gzip, checksum, text_that_is_no_utf_8),
+    *(chunk_of_another_length, chunk_of_more_cells, chunk_of_many_zeros, chunk_of_half_a_stream),
+    *(chunk_that_is_no_gzip, checksum, text_that_is_no_utf_8),
     *(table_chunk_gone, table_index_outside, tiles_table_outside_the_policy, boxes_table_overlap),
     *(tiles_table_not_sorted, boxes_table_not_sorted),
     cast_of_what_does_not_fit,

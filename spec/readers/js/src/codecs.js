@@ -3,7 +3,7 @@
 import { COMPRESSORS } from "./compressors.js";
 import { refuse } from "./errors.js";
 import { plain } from "./json.js";
-import { emptyCells } from "./types.js";
+import { emptyCells, swapBytes } from "./types.js";
 import { VALUE_WISE, valueCodec } from "./valuewise.js";
 
 /** @typedef {import("./types.js").DataType} DataType */
@@ -180,16 +180,16 @@ function makeSerializer(name, configuration, around, bad) {
   if (type.kind === "string") bad("text has another codec than bytes");
   const endian = configuration.endian ?? (type.part > 1 ? null : "little");
   if (endian !== "little" && endian !== "big") bad("endian is little or big");
-  const swap = endian === "big" ? type.part : 1;
-  return { decode: (bytes) => ({ cells: decodeBytes(bytes, size, swap), absent: null }), bound: size, fixedSize: size };
+  const swapped = endian === "big" ? type : null;
+  return { decode: (bytes) => ({ cells: decodeBytes(bytes, size, swapped), absent: null }), bound: size, fixedSize: size };
 }
 
-/** @param {Uint8Array} bytes @param {number} size @param {number} swap bytes of what is stored the other way round */
-function decodeBytes(bytes, size, swap) {
+/** @param {Uint8Array} bytes @param {number} size @param {DataType | null} swapped the type, where it is stored the other way round */
+function decodeBytes(bytes, size, swapped) {
   if (bytes.length > size) refuse("chunk-too-large", `a chunk has ${bytes.length} bytes, and ${size} are declared`);
   if (bytes.length < size) refuse("chunk-length", `a chunk has ${bytes.length} bytes, and ${size} are declared`);
   const result = Uint8Array.from(bytes);
-  if (swap > 1) for (let at = 0; at < size; at += swap) result.subarray(at, at + swap).reverse();
+  if (swapped !== null) swapBytes(swapped, result);
   return result;
 }
 

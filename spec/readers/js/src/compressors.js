@@ -4,6 +4,7 @@ import { gunzipSync, inflateSync } from "node:zlib";
 import * as fzstd from "fzstd";
 import { registry } from "zarrita";
 import { ViewError, refuse } from "./errors.js";
+import { bz2, xz } from "./streams.js";
 import { dataType, getInteger, setInteger } from "./types.js";
 
 /** @typedef {(bytes: Uint8Array, bound: number) => Promise<Uint8Array> | Uint8Array} Decompress */
@@ -166,6 +167,8 @@ export const COMPRESSORS = {
   crc32c: () => ({ decode: checkCrc, extra: 4 }),
   "numcodecs.gzip": gzip,
   "numcodecs.zlib": () => ({ decode: deflated(inflateSync), extra: 0 }),
+  "numcodecs.bz2": bz2,
+  "numcodecs.lzma": xz,
   "numcodecs.zstd": zstd,
   "numcodecs.blosc": blosc,
   "numcodecs.lz4": () => ({ decode: checked("lz4", {}, checkLz4), extra: 0 }),

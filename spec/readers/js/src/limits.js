@@ -19,7 +19,6 @@ export const LIMITS = Object.freeze({
   inline_bytes: 2 ** 20,
   inline_total: 16 * 2 ** 20,
   table_chunk_bytes: 32 * 2 ** 20,
-  nested_views: 8,
   box_pairs: 4_000_000,
 });
 

@@ -7,9 +7,10 @@ import { Real } from "./json.js";
 /**
  * @typedef {object} DataType
  * @property {string} id one spelling for each type; equal types have equal ids
- * @property {"bool" | "int" | "uint" | "float" | "complex" | "time" | "raw" | "utf32" | "bytes" | "string"} kind
+ * @property {"bool" | "int" | "uint" | "float" | "complex" | "time" | "raw" | "utf32" | "bytes" | "string" | "struct"} kind
  * @property {number} size bytes of a cell; 0 for text
- * @property {number} part bytes of what has a byte order
+ * @property {number} part bytes of what has a byte order; 1 for structs, whose fields have their own
+ * @property {{name: string, type: DataType, at: number}[]} [fields] of a struct, and at which byte of the cell they begin
  */
 
 /** @typedef {Uint8Array | string[]} Cells bytes of little-endian cells in C order, or texts */
@@ -17,6 +18,36 @@ import { Real } from "./json.js";
 const NUMBER = /^(u?int|float|complex)(\d+)$/;
 const SIZES = { int: [1, 2, 4, 8], uint: [1, 2, 4, 8], float: [2, 4, 8], complex: [8, 16] };
 const UNITS = ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "μs", "ns", "ps", "fs", "as", "generic"];
+
+/**
+ * A struct: its fields one after the other, without padding. The pair is how fields were once written.
+ * @param {any} fields @param {string | null} where @returns {DataType | null}
+ */
+function structType(fields, where) {
+  if (!Array.isArray(fields) || fields.length === 0) return null;
+  /** @type {NonNullable<DataType["fields"]>} */
+  const members = [];
+  let size = 0;
+  for (const field of fields) {
+    const { name, data_type: spec } = Array.isArray(field) && field.length === 2 ? { name: field[0], data_type: field[1] } : (field ?? {});
+    if (typeof name !== "string" || (typeof spec !== "string" && typeof spec?.name !== "string")) return null;
+    const type = dataType(spec, where);
+    if (type.kind === "string" || members.some((member) => member.name === name)) return null;
+    members.push({ name, type, at: size });
+    size += type.size;
+  }
+  const id = `struct[${JSON.stringify(members.map(({ name, type }) => [name, type.id]))}]`;
+  return { id, kind: "struct", size, part: 1, fields: members };
+}
+
+/** Cells that are big-endian as little-endian, or the other way round, in place. @param {DataType} type @param {Uint8Array} cells */
+export function swapBytes(type, cells) {
+  if (type.kind === "struct") {
+    for (let cell = 0; cell < cells.length; cell += type.size) {
+      for (const { type: inner, at } of type.fields ?? []) swapBytes(inner, cells.subarray(cell + at, cell + at + inner.size));
+    }
+  } else if (type.part > 1) for (let at = 0; at < cells.length; at += type.part) cells.subarray(at, at + type.part).reverse();
+}
 
 /** @param {any} spec @param {string | null} [where] @returns {DataType} */
 export function dataType(spec, where = null) {
@@ -33,10 +64,11 @@ export function dataType(spec, where = null) {
   if (/^r\d+$/.test(name) && Number(name.slice(1)) % 8 === 0 && Number(name.slice(1)) > 0) {
     return { id: name, kind: "raw", size: Number(name.slice(1)) / 8, part: 1 };
   }
-  if (name === "fixed_length_utf32" || name === "null_terminated_bytes") {
+  if (name === "fixed_length_utf32" || name === "null_terminated_bytes" || name === "raw_bytes") {
     const length = configuration.length_bytes;
     const part = name === "fixed_length_utf32" ? 4 : 1;
     if (typeof length === "bigint" && length >= 1n && length < 2n ** 31n && Number(length) % part === 0) {
+      if (name === "raw_bytes") return { id: `r${length * 8n}`, kind: "raw", size: Number(length), part };
       return { id: `${name}[${length}]`, kind: part === 4 ? "utf32" : "bytes", size: Number(length), part };
     }
   }
@@ -45,6 +77,10 @@ export function dataType(spec, where = null) {
     if (typeof factor === "bigint" && factor >= 1n && factor < 2n ** 31n) {
       return { id: `${name}[${factor}${configuration.unit}]`, kind: "time", size: 8, part: 8 };
     }
+  }
+  if (name === "struct" || name === "structured") {
+    const found = structType(configuration.fields, where);
+    if (found !== null) return found;
   }
   return refuse("type-unknown", `${JSON.stringify(name)} is a data type that this reader does not know`, where);
 }
@@ -93,18 +129,15 @@ function encode(type, value) {
       [...value].forEach((character, k) => view.setUint32(k * 4, /** @type {number} */ (character.codePointAt(0)), true));
       return bytes;
     }
-    case "bytes": {
-      if (typeof value !== "string" || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) return null;
+    case "bytes":
+    case "raw":
+    case "struct": {
+      if (typeof value !== "string" || !/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(value)) return null;
       const stored = Buffer.from(value, "base64");
-      if (stored.length > type.size) return null;
+      if (stored.length > type.size || (type.kind !== "bytes" && stored.length < type.size)) return null;
       bytes.set(stored);
       return bytes;
     }
-    case "raw":
-      if (!Array.isArray(value) || value.length !== type.size) return null;
-      if (!value.every((item) => typeof item === "bigint" && item >= 0n && item < 256n)) return null;
-      bytes.set(value.map(Number));
-      return bytes;
   }
 }
 
@@ -171,9 +204,16 @@ export function fromHalf(bits) {
   return sign * (exponent === 0 ? mantissa * 2 ** -24 : (1024 + mantissa) * 2 ** (exponent - 25));
 }
 
-/** A cell as users get it: numbers, BigInt of 64-bit integers and times, booleans, text, pairs. @param {DataType} type @param {Cells} cells @param {number} k */
+/** A cell as users get it: numbers, BigInt of 64-bit integers and times, booleans, text, pairs, structs as objects. @param {DataType} type @param {Cells} cells @param {number} k @returns {any} */
 export function cellValue(type, cells, k) {
   if (!(cells instanceof Uint8Array)) return cells[k];
+  if (type.kind === "struct") {
+    const members = (type.fields ?? []).map(({ name, type: inner, at }) => {
+      const first = k * type.size + at;
+      return [name, cellValue(inner, cells.subarray(first, first + inner.size), 0)];
+    });
+    return Object.fromEntries(members);
+  }
   const view = new DataView(cells.buffer, cells.byteOffset + k * type.size, type.size);
   /** @param {number} at */
   const real = (at) =>
