@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -50,6 +53,8 @@ class ServedStore(ViewStore):
         self._most = most
         self._working = 0
         self._free = asyncio.Semaphore(most)
+        # of its own: the threads of the loop answer metadata while sources are slow
+        self._threads = ThreadPoolExecutor(most, thread_name_prefix="lazyzarr-serve")
         self._identities: dict[str, _Identity] = {}
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
@@ -60,18 +65,28 @@ class ServedStore(ViewStore):
         HTTPException
             502 where a source could not be had, 503 where it did not answer in time or too many requests wait.
         """
+        # what needs no source waits for none
+        document = key.rpartition("/")[2] == DOCUMENT
+        if document or await self._answered(key, asyncio.to_thread(self._chunk_of, key)) is None:
+            return await self._answered(key, super().get(key, prototype, byte_range))
         if self._working >= self._most * (1 + WAITING):
             raise HTTPException(503, "too many requests; try again", {"Retry-After": "1"})
         self._working += 1
         try:
             async with self._free:
-                return await super().get(key, prototype, byte_range)
+                read = partial(self.get_sync, key, prototype=prototype, byte_range=byte_range)
+                return await self._answered(key, asyncio.get_running_loop().run_in_executor(self._threads, read))
+        finally:
+            self._working -= 1
+
+    @staticmethod
+    async def _answered(key: str, value: Awaitable[Any]) -> Any:
+        try:
+            return await value
         except LazyZarrError as error:
             LOG.warning("%s: %s [%s] %s", key, type(error).__name__, error.reason, error)
             status = 503 if isinstance(error, SourceUnavailable) else 502
             raise HTTPException(status, f"a source of this view cannot be read: {error.reason}") from error
-        finally:
-            self._working -= 1
 
     def tag(self, key: str) -> str | None:
         """The entity tag of the value of a key, where nothing has to be read to know it: of metadata, and of pinned files.

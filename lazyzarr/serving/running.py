@@ -134,12 +134,13 @@ def application(
     opened = Group.of(views) if isinstance(views, Mapping) else open_views(views, allow=allow)
     if isinstance(opened, Group):
         opened = for_others(opened)
+    origins = list(origins)
     store = ServedStore(opened, most=most, rectilinear=rectilinear)
     cors: zarr_http_server.CorsOptions = {
-        "allow_origins": list(origins),
+        "allow_origins": origins,
         "allow_methods": ["GET", "HEAD"],
-        "allow_headers": ["Range", "If-None-Match", "If-Range"],
+        "allow_headers": ["Range", "If-Match", "If-None-Match", "If-Range"],
         "expose_headers": ["Content-Range", "ETag", "Accept-Ranges"],
     }
     keys = zarr_http_server.store_app(store, cors_options=cors)
-    return Front(keys, store, lambda url: landing(opened, url))
+    return Front(keys, store, lambda url: landing(opened, url), origins)
