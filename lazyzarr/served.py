@@ -1,11 +1,10 @@
 """A view as the metadata and the chunks of a plain Zarr v3 array: `ServedArray`.
 
 1. Where the view is flat, it is the array of its own stored chunks, whose bytes are passed on untouched.
-2. Where some of its chunks are whole and have one chain, it is the plain array nearest to it
-   (`lazyzarr.lower.choosing`): bytes of those chunks are passed on, and each other one is read when it is asked for and
-   encoded with the chain of the rest.
+2. Where some of its chunks are whole and have one chain, it is the plain array nearest to it: bytes of those chunks are
+   passed on, and each other one is read when it is asked for and encoded with the chain of the rest.
 3. Otherwise it is an array of decoded cells.
-Owns that choice. Refuses to know who asks, and to answer with fill for anything but a chunk that a source says is absent.
+Which of the three is for `lazyzarr.passing` to say. Owns the answers. Refuses to know who asks, and to answer with fill for anything but a chunk that a source says is absent.
 """
 
 from __future__ import annotations
@@ -17,37 +16,14 @@ import numpy as np
 
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.document.plain_array import chunk_shape_of, plain_chain
-from lazyzarr.errors import NotFlat, SaveUnsupported, SourceMissing
+from lazyzarr.errors import SourceMissing
 from lazyzarr.ir import fill
 from lazyzarr.ir.array_metadata import array_metadata
 from lazyzarr.ir.layout import Layout
 from lazyzarr.lower.aligned import INLINE, MISSING, RANGE, AlignedManifest
-from lazyzarr.lower.choosing import choose
-from lazyzarr.lower.lowering import lower
+from lazyzarr.passing import passable
 from lazyzarr.read.presence import assert_there
 from lazyzarr.view import View
-
-OURS = "lazyzarr."
-"""Codecs of this prefix have no decoder in other readers."""
-
-
-EXACT = frozenset(
-    (
-        *(
-            "bytes",
-            "transpose",
-            "sharding_indexed",
-            "vlen-utf8",
-            "vlen-bytes",
-            "crc32c",
-            "fletcher32",
-            "crc32",
-            "adler32",
-        ),
-        *("gzip", "zlib", "zstd", "blosc", "lz4", "bz2", "lzma", "shuffle"),
-    )
-)
-"""Codecs that give back every cell."""
 
 
 class ServedArray:
@@ -78,7 +54,7 @@ class ServedArray:
 
     def __init__(self, view: View, *, rectilinear: bool = False) -> None:
         self._view = view
-        self._flat, self._made = _passable(view, rectilinear)
+        self._flat, self._made = passable(view, rectilinear)
         self.passed_on = self._flat is not None and not len(self._made)
         if self._flat is not None:
             self.metadata: dict[str, Any] = self._flat.zarr_metadata()
@@ -181,44 +157,6 @@ class ServedArray:
                 raise  # something else is in the way under this name
             assert_there(session, origin.document, origin.stamp, grant=grant)
             return None
-
-
-def _passable(view: View, rectilinear: bool) -> tuple[AlignedManifest | None, np.ndarray]:
-    """The manifest of a view whose stored bytes any reader of Zarr v3 can decode; and the chunks that have to be made.
-
-    None where no stored byte can be passed on.
-    """
-    nothing = np.zeros(0, np.int64)
-    try:
-        flat = view.flatten(rectilinear=rectilinear)
-    except NotFlat:
-        return _nearest(view, rectilinear)
-    return (None if _is_ours(flat) else flat), nothing
-
-
-def _nearest(view: View, rectilinear: bool) -> tuple[AlignedManifest | None, np.ndarray]:
-    choice = choose(lower(view.ir), rectilinear=rectilinear, dims=view.dims, attrs=dict(view.attrs), reader=view.reader)
-    flat = choice.manifest
-    # below a decode the values of a chunk that is made would have to be packed
-    if _is_ours(flat) or _rounds(flat) or flat.decodes or choice.problems or not (flat.state != MISSING).any():
-        return None, choice.rows[:0]
-    layout = flat.layout(int(choice.rows[0])) if len(choice.rows) else None
-    if layout is not None:
-        empty = fill.full(layout.chunk_shape, layout.fill_value, layout.data_type)
-        try:
-            compile_chain(layout).encode(empty)
-        except SaveUnsupported:  # a chain that is only decoded here
-            return None, choice.rows[:0]
-    return flat, choice.rows
-
-
-def _is_ours(flat: AlignedManifest) -> bool:
-    return any(codec.name.startswith(OURS) for codec in flat.codecs)
-
-
-def _rounds(flat: AlignedManifest) -> bool:
-    """Whether cells that were not stored with the chain may change when they are."""
-    return any(codec.name.removeprefix("numcodecs.") not in EXACT for codec in flat.codecs)
 
 
 def _part(size: int, start: int, length: int | None) -> tuple[int, int]:

@@ -56,6 +56,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
             "refreshing",
             "resolving",
             "saving",
+            "passing",
             "served",
             "stage_facts",
             "stages",

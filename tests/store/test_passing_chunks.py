@@ -156,3 +156,126 @@ def test_what_is_passed_is_what_is_stored(drawn: Drawn) -> None:
     found = np.asarray(zarr.open_array(lz.store(view), mode="r")[...])
     assert same_cells(found.astype(expected.dtype) if expected.dtype.kind in "TOSUV" else found, expected)
     GRAPHS["store: chunks are " + " and ".join(sorted(kinds) or ["none"])] += 1
+
+
+# -- below value-wise decodes -----------------------------------------------------------------------------
+
+
+def codecs_of(array: ServedArray) -> list[str]:
+    return [codec["name"] for codec in array.metadata["codecs"]]
+
+
+def check(view: View) -> ServedArray:
+    """zarr-python reads the cells of the view; chunks that are passed on take no decode, the others no wrong value."""
+    array, expected = ServedArray(view), view.read()
+    found = np.asarray(zarr.open_array(lz.store(view), mode="r")[...])
+    assert found.dtype == expected.dtype
+    assert found.tobytes() == expected.tobytes()
+    for place in places(array):
+        before = view.reader.counts.decodes
+        array.chunk(place)
+        assert not array.passes(place) or view.reader.counts.decodes == before
+    return array
+
+
+RNG = np.random.default_rng(3)
+
+
+def numbers(place: Path, dtype: str, **options: Any) -> Any:
+    """A stored array of 8 cells, as float64."""
+    info = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else np.iinfo("i2")
+    cells = RNG.integers(info.min, info.max, 8, endpoint=True).astype(dtype)
+    view = stored(place, cells, **{"chunks": (4,), **options})
+    return view.astype("float64") if dtype != "float64" else view
+
+
+def test_stored_bytes_below_a_common_cast_are_passed_on(tmp_path: Path) -> None:
+    """Sources of the cast are passed on; one of other codecs, one of a smaller type and one that is cut are packed."""
+    parts = [
+        *(numbers(tmp_path / str(k), "int16") for k in range(3)),
+        numbers(tmp_path / "gzip", "int16", compressors=[GzipCodec()]),
+        numbers(tmp_path / "small", "int8"),
+        numbers(tmp_path / "cut", "int16")[1:5],
+    ]
+    view = lz.concat(parts)
+    array = check(view)
+    assert codecs_of(array) == ["cast_value", "bytes", "zstd"]
+    assert passed(array) == [(k,) for k in range(6)]
+    counts = view.reader.counts
+    counts.reset()
+    for (k,) in passed(array):
+        assert bytes(array.chunk((k,))) == (tmp_path / str(k // 2) / "c" / str(k % 2)).read_bytes()
+    assert counts.decodes == 0
+    assert array.chunk((6,)) is not None
+    assert counts.decodes == 1
+    assert array.chunk((10,)) is not None
+    assert counts.decodes == 3, "a chunk that is cut out of two"
+
+
+def test_missing_chunks_and_constants_below_a_cast(tmp_path: Path) -> None:
+    views = [numbers(tmp_path / str(k), "int16", fill_value=7) for k in range(2)]
+    (tmp_path / "0" / "c" / "1").unlink()
+    array = check(lz.pad(lz.concat(views), ((4, 3),), value=7))
+    assert codecs_of(array)[0] == "cast_value"
+    padded = check(lz.pad(lz.concat(views), ((4, 3),), value=12))
+    assert codecs_of(padded)[0] == "cast_value"
+    assert passed(padded) == [(1,), (2,), (3,), (4,)]
+    between = check(lz.pad(lz.concat(views), ((4, 3),), value=0.5))
+    assert codecs_of(between) == ["bytes"], "no int16 is cast to one half"
+
+
+@pytest.mark.parametrize("other", ["int32", "uint16", "float64", "float32"])
+def test_what_the_cast_cannot_keep_is_never_packed(tmp_path: Path, other: str) -> None:
+    parts = [*(numbers(tmp_path / str(k), "int16") for k in range(3)), numbers(tmp_path / "other", other)]
+    array = check(lz.concat(parts))
+    assert "cast_value" not in codecs_of(array)
+    # the plain cells of one source are stored as they are wanted, and the others are encoded like them
+    assert passed(array) == ([(6,), (7,)] if other == "float64" else [])
+
+
+def test_packed_sources_beside_plain_ones(tmp_path: Path) -> None:
+    """CF packing has no codec in other readers; what needs none is passed on."""
+    packed = [
+        stored(tmp_path / str(k), np.arange(8, dtype="i2") + k, chunks=(4,)).unpack(scale_factor=0.5 + k)
+        for k in range(2)
+    ]
+    plain = numbers(tmp_path / "plain", "float64")
+    array = check(lz.concat([*packed, plain]))
+    assert codecs_of(array) == ["bytes", "zstd"]
+    assert passed(array) == [(4,), (5,)]
+    assert passed(check(lz.concat(packed))) == []
+
+
+def test_not_a_number_and_the_sign_of_zero_survive_a_cast_of_floats(tmp_path: Path) -> None:
+    bits = np.array([0x7FC00001, 0xFFC12345, 0x80000000, 0x7F800000, 0, 0x00000001, 0x3F800000, 0x7FA00001], "u4")
+    parts = [stored(tmp_path / str(k), bits.view("f4"), chunks=(4,)).astype("float64") for k in range(2)]
+    array = check(lz.concat([*parts, parts[0][3:7]]))
+    assert codecs_of(array)[0] == "cast_value"
+    assert len(passed(array)) == 4
+
+
+@pytest.fixture(scope="module")
+def casts(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """Views of float64 over arrays of many types and chains."""
+    kinds = itertools.product(
+        ("int8", "int16", "int32", "uint8", "float32", "float64"), (ZstdCodec(), GzipCodec()), (2, 4)
+    )
+    return [
+        numbers(tmp_path_factory.mktemp("casts") / "a", dtype, compressors=[codec], chunks=(length,), fill_value=length)
+        for dtype, codec, length in kinds
+    ]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_random_mosaics_of_casts(casts: list[Any], data: st.DataObject) -> None:
+    few = data.draw(st.lists(st.sampled_from(casts), min_size=1, max_size=2))
+    chosen = data.draw(st.lists(st.sampled_from(few + casts[:4]), min_size=1, max_size=6))
+    cuts = [data.draw(st.sampled_from((slice(None), slice(None), slice(0, 4), slice(1, 6)))) for _ in chosen]
+    view = lz.concat([one[cut] for one, cut in zip(chosen, cuts, strict=True)])
+    if data.draw(st.booleans()):
+        view = lz.pad(view, ((data.draw(st.integers(0, 5)), 2),), value=data.draw(st.sampled_from((2, 4, 300, 0.5))))
+    array = check(view)
+    kind = "all" if array.passed_on else "some" if passed(array) else "no"
+    cast = "below a cast" if "cast_value" in codecs_of(array) else "plain"
+    GRAPHS[f"store: {kind} chunks of a mosaic of casts passed on, {cast}"] += 1

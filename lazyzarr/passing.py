@@ -1,0 +1,156 @@
+"""Which stored chunks of a view a plain Zarr v3 array can have as they are, and which have to be made.
+
+1. A view that is flat has all of them.
+2. Else the nearest plain array has some (`lazyzarr.lower.choosing`), if every other chunk can be encoded with its chain:
+   either nothing of the chain changes a value, or it begins with a cast, and the types alone say that each value that is
+   to be made was stored as one that the cast can keep.
+3. Else the most common chain without decodes is tried, below which nothing has to be packed.
+Owns these conditions. No chunk is read for them, so what is advertised never turns out to be impossible later. Refuses
+chains that other readers cannot decode.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from lazyzarr.casting import keeps_values
+from lazyzarr.codecs.chain import compile_chain
+from lazyzarr.errors import NotFlat, SaveUnsupported
+from lazyzarr.ir import fill
+from lazyzarr.ir.data_type import DataType, to_numpy
+from lazyzarr.ir.layout import Layout, NamedConfig
+from lazyzarr.lower.aligned import MISSING, AlignedManifest, stored_value
+from lazyzarr.lower.choosing import Choice, choose
+from lazyzarr.lower.lifting import VALUE_WISE, stored_type
+from lazyzarr.lower.lowering import Lowered, lower
+from lazyzarr.view import View
+
+OURS = "lazyzarr."
+"""Codecs of this prefix have no decoder in other readers."""
+
+
+EXACT = frozenset(
+    (
+        *(
+            "bytes",
+            "transpose",
+            "sharding_indexed",
+            "vlen-utf8",
+            "vlen-bytes",
+            "crc32c",
+            "fletcher32",
+            "crc32",
+            "adler32",
+        ),
+        *("gzip", "zlib", "zstd", "blosc", "lz4", "bz2", "lzma", "shuffle"),
+    )
+)
+"""Codecs that give back every cell."""
+
+
+_OF_AXES = ("transpose", "sharding_indexed")
+
+
+def passable(view: View, rectilinear: bool) -> tuple[AlignedManifest | None, np.ndarray]:
+    """The manifest of a view whose stored bytes any reader of Zarr v3 can decode; and the chunks that have to be made.
+
+    None where no stored byte can be passed on.
+    """
+    nothing = np.zeros(0, np.int64)
+    try:
+        flat = view.flatten(rectilinear=rectilinear)
+    except NotFlat:
+        return _nearest(view, rectilinear)
+    return (None if _is_ours(flat.codecs) else flat), nothing
+
+
+def _nearest(view: View, rectilinear: bool) -> tuple[AlignedManifest | None, np.ndarray]:
+    lowered = lower(view.ir)
+    carried: dict[str, Any] = {"dims": view.dims, "attrs": dict(view.attrs), "reader": view.reader}
+    found = choose(lowered, rectilinear=rectilinear, **carried)
+    if not _can_be_made(lowered, found):
+        plain = _plain_chain(lowered)
+        if plain is None:
+            return None, found.rows[:0]
+        found = choose(lowered, rectilinear=rectilinear, codecs=plain, **carried)
+        if not _can_be_made(lowered, found):
+            return None, found.rows[:0]
+    return found.manifest, found.rows
+
+
+def _can_be_made(lowered: Lowered, found: Choice) -> bool:
+    """Whether something is passed on, and every other chunk can be encoded with the chain, bit for bit."""
+    flat = found.manifest
+    below = flat.codecs[len(flat.decodes) :]
+    if _is_ours(flat.codecs) or _rounds(below) or not (flat.state != MISSING).any():
+        return False
+    if not len(found.rows):
+        return True
+    if flat.decodes:
+        if not _packs(lowered, flat):
+            return False
+    elif found.problems:
+        return False
+    layout = flat.layout(int(found.rows[0]))
+    try:
+        compile_chain(layout).encode(fill.full(layout.chunk_shape, layout.fill_value, layout.data_type))
+    except SaveUnsupported:  # a chain that is only decoded here
+        return False
+    return True
+
+
+def _packs(lowered: Lowered, flat: AlignedManifest) -> bool:
+    """Whether every value that any chunk may have is one that the cast of the chain decodes from a stored one."""
+    data_type, below = flat.data_type, flat.stored_data_type
+    if not _keeps(flat.decodes, below, data_type):
+        return False
+    placed = lowered.placements
+    layouts = [lowered.layouts[k] for k in np.unique(placed.layout[placed.source >= 0]).tolist()]
+    for layout in layouts:
+        decodes = _decodes(layout)
+        stored = stored_type(layout.data_type, decodes)
+        if not (_keeps(decodes, stored, data_type) and keeps_values(stored, below)):
+            return False
+    numbers = np.unique(-1 - placed.source[placed.source < 0]).tolist()
+    seen = [layout.fill_value for layout in layouts] + [lowered.constants[k].value for k in numbers] + [flat.fill_value]
+    return all(stored_value(value, flat.decodes, data_type, flat.fill_candidates) is not None for value in seen)
+
+
+def _keeps(decodes: tuple[NamedConfig, ...], stored: DataType, data_type: DataType) -> bool:
+    """Whether decodes are nothing but a cast that keeps every value, and every NaN."""
+    if not decodes:
+        return stored == data_type
+    only = len(decodes) == 1 and decodes[0].name == "cast_value" and not decodes[0].configuration.get("scalar_map")
+    # half precision is converted in software, NaN with other bits
+    halves = any(to_numpy(one) == np.float16 for one in (stored, data_type))
+    return only and not halves and keeps_values(stored, data_type)
+
+
+def _plain_chain(lowered: Lowered) -> tuple[NamedConfig, ...] | None:
+    """The chain without decodes that most cells are stored with; None where there is none that keeps every cell."""
+    placed = lowered.placements
+    cells: Counter[tuple[NamedConfig, ...]] = Counter()
+    sizes = placed.into_count.prod(axis=1, dtype=np.float64)
+    for number in np.unique(placed.layout[placed.source >= 0]).tolist():
+        layout = lowered.layouts[number]
+        axes = any(codec.name in _OF_AXES for codec in layout.codecs)  # those of the source, not of the view
+        if not (axes or _decodes(layout) or _is_ours(layout.codecs) or _rounds(layout.codecs)):
+            cells[layout.codecs] += int(sizes[placed.layout == number].sum())
+    return max(cells, key=lambda chain: cells[chain]) if cells else None
+
+
+def _decodes(layout: Layout) -> tuple[NamedConfig, ...]:
+    return tuple(itertools.takewhile(lambda codec: codec.name in VALUE_WISE, layout.codecs))
+
+
+def _is_ours(codecs: tuple[NamedConfig, ...]) -> bool:
+    return any(codec.name.startswith(OURS) for codec in codecs)
+
+
+def _rounds(codecs: tuple[NamedConfig, ...]) -> bool:
+    """Whether cells that were not stored with the chain may change when they are."""
+    return any(codec.name.removeprefix("numcodecs.") not in EXACT for codec in codecs)
