@@ -55,13 +55,19 @@ def opened_on(
     client = distributed.Client(scheduler, set_as_default=False) if own else scheduler
     try:
         options = dict(opening.session.options)
-        tasks = [client.submit(open_batch, store, batch, wanted, form, options, pure=False) for batch in batches(paths)]
-        count = 0
-        for task in distributed.as_completed(tasks, loop=client.loop):
-            count += len(task.result())
+        tasks = {
+            client.submit(open_batch, store, batch, wanted, form, options, pure=False): number
+            for number, batch in enumerate(batches(paths))
+        }
+        found: dict[int, list[Opened]] = {}
+        waiting = distributed.as_completed(list(tasks), with_results=True, loop=client.loop)
+        for task, batch in waiting:
+            # a result is held here or there, and fetched once
+            found[tasks.pop(task)] = [_received(each, opening.reader) for each in batch]
+            task.release()
             if progress is not None:
-                progress(count, len(paths))
-        return [_received(each, opening.reader) for batch in client.gather(tasks) for each in batch]
+                progress(sum(map(len, found.values())), len(paths))
+        return [each for number in sorted(found) for each in found[number]]
     finally:
         if own:
             client.close()

@@ -16,9 +16,10 @@ from lazyzarr.access.url import child, from_user, join, parent, to_path
 from lazyzarr.definition import attributes
 from lazyzarr.definition.arrays import Joined, Joiner
 from lazyzarr.definition.coordinates import Coordinates, check_calendars
-from lazyzarr.definition.files import Coordinate, Opened, Wanted, location
+from lazyzarr.definition.files import Coordinate, Opened, Wanted
 from lazyzarr.definition.placing import Placing
 from lazyzarr.definition.planning import Planner, SourcePlan
+from lazyzarr.definition.presence import present
 from lazyzarr.definition.problems import Problems, names
 from lazyzarr.errors import LazyZarrError
 from lazyzarr.opening import Opening
@@ -96,7 +97,7 @@ class Dataset:
                 source,
                 store,
                 load=self.load,
-                present=lambda paths, s=store: self.present(s, paths),
+                present=lambda paths, s=store: present(self.opening.session, s, paths.tolist()),
                 problems=self.problems,
             )
             found = planner.plan()
@@ -117,21 +118,6 @@ class Dataset:
         """The bytes of a file named beside the definition."""
         url = from_user(path) if "://" in path or os.path.isabs(path) else child(parent(self.where).rstrip("/"), path)
         return bytes(self.opening.session.read(url))
-
-    def present(self, store: str, paths: np.ndarray) -> np.ndarray:
-        """Which paths have something; local directories are listed once, elsewhere each is asked for."""
-        urls = [location(store, str(path)) for path in paths.tolist()]
-        if not store.startswith("file://"):
-            session = self.opening.session
-            return np.array([session.exists(url) or session.exists(child(url, "zarr.json")) for url in urls], bool)
-        listed: dict[str, frozenset[str]] = {}
-        found = np.zeros(len(urls), bool)
-        for number, url in enumerate(urls):
-            folder = os.path.dirname(to_path(url))
-            if folder not in listed:
-                listed[folder] = frozenset(os.listdir(folder)) if os.path.isdir(folder) else frozenset()
-            found[number] = os.path.basename(to_path(url)) in listed[folder]
-        return found
 
     # -- files ---------------------------------------------------------------------------------------
 

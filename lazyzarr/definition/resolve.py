@@ -25,13 +25,14 @@ from lazyzarr.definition.forms import WRONG
 from lazyzarr.definition.growth import Growth
 from lazyzarr.definition.keys import DEFINITION
 from lazyzarr.definition.planning import SourcePlan
+from lazyzarr.definition.presence import present
 from lazyzarr.definition.problems import Problems
 from lazyzarr.definition.reading import read
 from lazyzarr.definition.report import Resolution, array_report, file_report
 from lazyzarr.definition.selections import Selected, Selector
 from lazyzarr.display.flat import advised_grid
 from lazyzarr.document.groups import ArrayMember, GroupMember, Member, ViewMember, encode_group
-from lazyzarr.errors import SourceMissing
+from lazyzarr.errors import SaveUnsupported, SourceMissing
 from lazyzarr.group import DEFINITION as REMEMBERED
 from lazyzarr.group import MEMORY, Group
 from lazyzarr.opening import Opening
@@ -194,7 +195,7 @@ class _Resolving:
 
     def saved(self, told: Mapping[str, Any], stores: list[str]) -> Group | None:
         """The dataset that is there, if it was resolved from this definition, which may reach the stores."""
-        if not self.place.is_local:
+        if self.place.url.startswith("store://"):
             return None
         try:
             memory = msgspec.json.decode(self.place.document(MEMORY))
@@ -209,12 +210,22 @@ class _Resolving:
         """Append what is new to what is there."""
         memory: Any = saved[MEMORY]
         stored = {name: memory[name].read() for name in memory}
+        session = self.opening.session
         new = steps.remaining(
-            whole.plans, stored, lambda plan: whole.present(plan.store, plan.paths), shown(self.place.url)
+            whole.plans,
+            stored,
+            lambda plan: present(session, plan.store, plan.paths.tolist()),
+            shown(self.place.url),
         )
         dim = steps.growth(whole.plans)
         if not new or dim is None:
             return self.resolution(whole, written=False, appended=0, whatever=False)
+        if not self.place.is_local and not dry_run:
+            raise SaveUnsupported(
+                f"resolve; {sum(plan.rows for plan in new.values())} files are new, and a dataset in a bucket cannot be "
+                "changed in one step; resolve into a local directory, which grows, and copy that, or give a new name",
+                where=shown(self.place.url),
+            )
         dataset = self.dataset(_continued(told, dim, saved))
         dataset.plans = new
         dataset.make()

@@ -191,7 +191,9 @@ def run(folder: Path, kind: str, files: int) -> None:
     make(folder, kind, iter(range(files, files + MORE)))
     define(folder, kind, files + MORE)
     seconds, memory, opened, appended, _ = fresh(RESOLVE, folder, out, 0)
-    print(f"  again, {appended:.0f} new files   {seconds:9.2f} s {memory:8.0f} MB  {opened:,.0f} files opened", flush=True)
+    print(
+        f"  again, {appended:.0f} new files   {seconds:9.2f} s {memory:8.0f} MB  {opened:,.0f} files opened", flush=True
+    )
     number = files // 2
     points = [fresh(READ, out, number) for _ in range(3)]
     opening, point = min(p[0] for p in points), min(p[1] for p in points)
