@@ -19,6 +19,9 @@ from lazyzarr.view import View
 EXACT = 1e-9
 """How far from a whole cell a position is that is only rounded in its last digits [cells]."""
 
+FARTHEST = 1e18
+"""Cells that a position is away from the first one, at most."""
+
 
 class Placing:
     """First cells of the boxes of one array.
@@ -119,6 +122,13 @@ class Placing:
         cells = np.rint(exact)
         away = np.abs(exact - cells)
         tolerance = given.get("tolerance", 0.5 if given.get("snap") == "nearest" else EXACT)
+        far = ~(np.abs(cells[rows]) < FARTHEST)
+        for row in rows[far].tolist():
+            file = f"{self.plan.paths[row]} ({self.name})"
+            expected = f"less than {FARTHEST:.0e} cells from the first"
+            self.problems.of_file((*self.path, dim), file, f"position along {dim}", expected, f"cell {exact[row]:.6g}")
+        if far.any():
+            return None
         for row in rows[away[rows] > tolerance].tolist():
             self.problems.of_file(
                 (*self.path, dim),

@@ -20,6 +20,7 @@ from msgspec import Struct
 from lazyzarr.definition import calendars, tables, templates
 from lazyzarr.definition.problems import Path, Problems, names
 from lazyzarr.definition.templates import Dates, Field, TemplateError
+from lazyzarr.errors import LazyZarrError
 
 MOST_ROWS = 10_000_000
 FIRST_OPEN = 256
@@ -152,7 +153,7 @@ class Planner:
         except tables.TableError as error:
             self._wrong((*self.path, "table"), "table", "a table of files", f"{told['path']}: {error}")
             return None
-        except OSError as error:
+        except (OSError, LazyZarrError) as error:
             self._wrong((*self.path, "table"), "table", "a file", f"{told['path']}: {error}")
             return None
         if not found or not len(next(iter(found.values()))):
@@ -245,6 +246,8 @@ class Planner:
         if step[1] in ("month", "year") and ends["from"][2] > 28:
             return self._wrong((*path, "dates", "from"), "day", "at most 28 with a step of months", str(given["from"]))
         unlimited = "to" not in given and "count" not in given
+        if given.get("count", 0) > MOST_ROWS:
+            return self._wrong((*path, "dates", "count"), "count", f"at most {MOST_ROWS:,}", f"{given['count']:,}")
         last = ends.get("to")
         if unlimited:
             now = datetime.datetime.now(datetime.UTC)
@@ -262,6 +265,8 @@ class Planner:
         count = open_count if unlimited else given.get("count", (given.get("to", first) - first) // step + 1)
         if count > MOST_ROWS:
             return self._wrong((*path, "range"), "count", f"at most {MOST_ROWS:,}", f"{count:,}")
+        if max(abs(first), abs(first + step * count)) >= 2**63:
+            return self._wrong((*path, "range"), "range", "integers of 64 bits", f"{first} and on")
         return first + step * np.arange(max(count, 0), dtype=np.int64), unlimited
 
     def _items(
