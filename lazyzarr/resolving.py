@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from lazyzarr.access.session import Session
@@ -82,8 +83,8 @@ def resolve_shards(self: View) -> View:
             leaf = resolver.source(build, graph.arrays[below.array], graph.layouts[node.layout])
         elif isinstance(node, Tiles) and not recoded:
             leaf = resolver.tiles(build, node)
-        elif isinstance(node, Boxes) and any(_is_sharded(graph.layouts[graph.arrays[k].layout]) for k in node.arrays):
-            raise _unsupported(*_WHOLE_SHARDS)
+        elif isinstance(node, Boxes):
+            leaf = resolver.boxes(build, node)
         elif isinstance(node, Recode) and isinstance(below, Tiles) and _is_sharded(graph.layouts[node.layout]):
             raise _unsupported("the arrays of a table", "they are read with another chain", "resolve them before that")
         else:
@@ -114,6 +115,24 @@ class _Resolver:
 
     def source(self, build: GraphBuilder, array: StoredArray, layout: Layout) -> int | None:
         """Position of a leaf with the inner chunks of an array; None: it has no shards."""
+        own = self.inner(array, layout)
+        return None if own is None else build.leaf(Source(0), own)
+
+    def boxes(self, build: GraphBuilder, node: Boxes) -> int | None:
+        """The same boxes of arrays that have inner chunks, where some have shards."""
+        arrays = [self.graph.arrays[k] for k in node.arrays]
+        inner = [self.inner(array, self.graph.layouts[array.layout]) for array in arrays]
+        if all(own is None for own in inner):
+            return None
+        placed = tuple(
+            build.adopt_array(array, self.graph) if own is None else build.adopt_array(own.arrays[0], own)
+            for array, own in zip(arrays, inner, strict=True)
+        )
+        build.table(self.graph.tables[node.table])
+        return build.node(msgspec.structs.replace(node, arrays=placed))
+
+    def inner(self, array: StoredArray, layout: Layout) -> Graph | None:
+        """A graph whose first array has the inner chunks of an array; None: it has no shards."""
         if not _is_sharded(layout) or array.values is not None:
             return None
         chain = compile_chain(layout)
@@ -129,8 +148,7 @@ class _Resolver:
             raise _unsupported(
                 where, "its missing inner chunks read as another value than its missing shards", "rewrite it"
             )
-        own = self._inner(array, layout, chain.sharding)
-        return build.leaf(Source(0), own)
+        return self._inner(array, layout, chain.sharding)
 
     def tiles(self, build: GraphBuilder, node: Tiles) -> int | None:
         """The arrays of a table one by one, where some have shards."""

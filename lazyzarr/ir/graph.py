@@ -157,16 +157,25 @@ class GraphBuilder:
     def leaf(self, node: Source | Tiles | Boxes | Fill, origin: Graph) -> int:
         """Position of a leaf of another graph, with all it names."""
         if isinstance(node, Source):
-            return self.node(Source(self._adopt_array(origin.arrays[node.array], origin)))
+            return self.node(Source(self.adopt_array(origin.arrays[node.array], origin)))
         if isinstance(node, Tiles):
             layouts = tuple(self.layout(origin.layouts[k]) for k in node.layouts)
             self._adopt_tables((node.table, node.refs), origin)
             return self.node(msgspec.structs.replace(node, layouts=layouts))
         if isinstance(node, Boxes):
             self._adopt_tables((node.table,), origin)
-            arrays = tuple(self._adopt_array(origin.arrays[k], origin) for k in node.arrays)
+            arrays = tuple(self.adopt_array(origin.arrays[k], origin) for k in node.arrays)
             return self.node(msgspec.structs.replace(node, arrays=arrays))
         return self.node(node)
+
+    def adopt_array(self, array: StoredArray, origin: Graph) -> int:
+        """Position of a stored array of another graph, with its layouts and tables."""
+        self._adopt_tables((array.refs, array.values, array.inline, array.origins), origin)
+        layout = self.layout(origin.layouts[array.layout])
+        variants = tuple(self.layout(origin.layouts[k]) for k in array.variants)
+        if layout != array.layout or variants != array.variants:
+            array = msgspec.structs.replace(array, layout=layout, variants=variants)
+        return self.array(array)
 
     def adopt(self, node: Node, inputs: Sequence[int], origin: Graph) -> int:
         """Position of a node of another graph, its inputs being those positions here."""
@@ -197,14 +206,6 @@ class GraphBuilder:
             node = whole.nodes[old]
             position[old] = fresh.adopt(node, [position[i] for i in inputs_of(node)], whole)
         return fresh.build(position[root])
-
-    def _adopt_array(self, array: StoredArray, origin: Graph) -> int:
-        self._adopt_tables((array.refs, array.values, array.inline, array.origins), origin)
-        layout = self.layout(origin.layouts[array.layout])
-        variants = tuple(self.layout(origin.layouts[k]) for k in array.variants)
-        if layout != array.layout or variants != array.variants:
-            array = msgspec.structs.replace(array, layout=layout, variants=variants)
-        return self.array(array)
 
     def _adopt_tables(self, names: Iterable[str | None], origin: Graph) -> None:
         for name in names:
