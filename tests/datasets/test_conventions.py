@@ -103,7 +103,9 @@ def plain(attributes: Any) -> dict[Any, Any]:
         {"decode_coords": "all"},
         {"decode_coords": False},
     ],
-    ids=str,
+    ids=lambda options: (
+        "-".join(f"{key}:{getattr(value, 'time_unit', value)}" for key, value in options.items()) or "default"
+    ),
 )
 def test_one_file(files: list[Path], door: str, options: dict[str, Any]) -> None:
     for path in files[:2]:
