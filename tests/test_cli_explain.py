@@ -16,6 +16,7 @@ import lazyzarr as lz
 from lazyzarr.cli.verbs import app
 from lazyzarr.lower.fragments import fragments
 from lazyzarr.lower.lowering import lower
+from lazyzarr.lower.naming import listed_nodes
 from lazyzarr.stage_facts import facts
 from lazyzarr.stages import STAGES, explain
 from tests.display.views import every_kind, stored
@@ -90,7 +91,8 @@ def test_class_and_reasons_are_in_every_stage(saved: Path, stage: str) -> None:
     found = told(saved, "--stage", stage)
     assert (found["stage"], found["shape"], found["data_type"]) == (stage, list(view.shape), "int16")
     assert found["class"] == view.flatness
-    assert [f"{p['level']}: {p['what']}; {p['remedy']}" for p in found["problems"]] == list(view.why_not_flat())
+    said = [f"{p['level']}: {p['what']}{listed_nodes(p['nodes'])}; {p['remedy']}" for p in found["problems"]]
+    assert said == list(view.why_not_flat())
     assert found["problems"]
 
 

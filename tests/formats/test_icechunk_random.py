@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import icechunk
+import numpy as np
 import zarr
 from hypothesis import given, settings
 
@@ -50,7 +51,8 @@ def through_icechunk(drawn: Drawn) -> None:
         stored = array[...]
     expected = interpret(drawn.graph, drawn.truth)
     if array.dtype == expected.dtype:
-        assert same_cells(stored, expected)
+        # of rank 0 zarr-python gives a scalar, whose text is as long as its content
+        assert same_cells(np.asarray(stored, array.dtype), expected)
         GRAPHS["Icechunk through zarr-python == interpret"] += 1
     again = lz.open(session, "a") if all(isinstance(n, int) for n in view.flatten().chunk_lengths) else None
     if again is not None:
