@@ -177,6 +177,9 @@ class LazyColumn:
         rows = np.where(rows < 0, rows + length, rows)
         size = self._layout.chunk_shape[0]
         numbers = rows // size
+        first, last = int(numbers.min()), int(numbers.max())
+        if first == last:
+            return self._chunk(first)[rows - first * size]
         for number in np.unique(numbers).tolist():
             here = numbers == number
             out[here] = self._chunk(number)[rows[here] - number * size]

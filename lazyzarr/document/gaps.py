@@ -68,8 +68,9 @@ def offsets_of(gap: Array, length: Array, whose: Array | None) -> Array:
         step = step[order]
     end = np.cumsum(step, dtype=np.uint64)
     begins = np.flatnonzero(first)
-    before = np.r_[np.uint64(0), end][begins]
-    end -= np.repeat(before, np.diff(np.r_[begins, len(gap)]))
+    before = np.where(begins > 0, end[begins - 1], np.uint64(0))
+    counts = np.diff(begins, append=len(gap))
+    end -= np.repeat(before, counts)
     return _back(end, order) - length
 
 
