@@ -143,13 +143,13 @@ def _piled(lowered: Lowered, found: Fragments, chunks: Chunks) -> _Piled:
     kept, at = _kept(pile, made["state"] == MISSING)
     starts = np.searchsorted(pile[kept], np.arange(len(numbers) + 1))
     tables: dict[str, Table] = {}
+    variants, origins = origins_table(places, 1)
     if len(numbers):
-        tables[ORIGINS] = _origins(places)
+        tables[ORIGINS] = origins
         elsewhere = kept[: starts[sum(block == 0 for block, _ in numbers)]]
         columns = {name: column[elsewhere] for name, column in made.items()}
         tables[CHUNKS] = Table(reference_columns(columns, [place.keys is not None for place in places]), name=CHUNKS)
     shelf: dict[Layout, int] = {}
-    variants = list(dict.fromkeys((place.keys, place.metadata) for place in places if place.keys is not None))
     arrays: list[StoredArray] = []
     for (block, layout), first, stop in zip(numbers, starts[:-1].tolist(), starts[1:].tolist(), strict=True):
         every = [layout, *(msgspec.structs.replace(layout, chunk_keys=k, metadata=file) for k, file in variants)]
@@ -248,14 +248,18 @@ def held_bytes(made: dict[str, np.ndarray], rows: np.ndarray, parts: Sequence[by
     return Table({"bytes": np.frombuffer(b"".join(parts), np.uint8)}, name=name)
 
 
-def _origins(places: Sequence[Origin]) -> Table:
-    """The table of origins; variants are numbered as their keys appear."""
-    keys: dict[tuple[NamedConfig, str], int] = {}
+def origins_table(places: Sequence[Origin], first: int) -> tuple[list[tuple[NamedConfig, str]], Table]:
+    """The ways in which chunks are keyed, each once as chunk keys and metadata key; and the table of origins.
+
+    ``first`` is the layout that the first of them is in the table: 0 is that of the array, 1 its first variant.
+    """
+    keyed: dict[tuple[NamedConfig, str], int] = {}
     codes = [
-        FILE if place.keys is None else keys.setdefault((place.keys, place.metadata), len(keys)) + 1 for place in places
+        FILE if place.keys is None else first + keyed.setdefault((place.keys, place.metadata), len(keyed))
+        for place in places
     ]
     urls, stamps = [place.location for place in places], [place.stamp for place in places]
-    return Table(origin_columns(urls, stamps, codes, [place.grid for place in places]), name=ORIGINS)
+    return list(keyed), Table(origin_columns(urls, stamps, codes, [place.grid for place in places]), name=ORIGINS)
 
 
 def reference_columns(made: Mapping[str, np.ndarray], keyed: Sequence[bool]) -> dict[str, Column]:

@@ -11,13 +11,21 @@ import numpy as np
 
 from lazyzarr.errors import NotFlat
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Layout, NamedConfig, Stamp, StoredArray
+from lazyzarr.ir.layout import Layout, StoredArray
 from lazyzarr.ir.nodes import Source
-from lazyzarr.ir.origins import FILE, origin_columns
 from lazyzarr.ir.tables import Table
-from lazyzarr.lower.aligned import INLINE, AlignedManifest
+from lazyzarr.lower.aligned import INLINE
 from lazyzarr.lower.lowering import lower
-from lazyzarr.manifest_rows import BYTES, CHUNKS, INLINE_BYTES, ORIGINS, held_bytes, reference_columns, rows_graph
+from lazyzarr.manifest_rows import (
+    BYTES,
+    CHUNKS,
+    INLINE_BYTES,
+    ORIGINS,
+    held_bytes,
+    origins_table,
+    reference_columns,
+    rows_graph,
+)
 from lazyzarr.view import View
 
 
@@ -39,7 +47,9 @@ def manifest_graph(view: View) -> Graph:
     parts = [flat.memory[k].encode() for k in flat.origin[inline].tolist()]
     if sum(map(len, parts)) > INLINE_BYTES:
         return rows_graph(lower(view.ir))
-    layouts, origins = _origins(view, flat)
+    plain = Layout(flat.data_type, flat.fill_value, flat.chunk_shape, flat.codecs)
+    keyed, origins = origins_table(flat.origins, 0)
+    layouts = [msgspec.structs.replace(plain, chunk_keys=keys, metadata=file) for keys, file in keyed] or [plain]
     made = {name: getattr(flat, name) for name in ("state", "origin", "number", "offset", "length")}
     tables = [origins]  # their names are those in the document, not identities: the graph is only written
     array = StoredArray(0, flat.shape, refs=CHUNKS, origins=ORIGINS, variants=tuple(range(1, len(layouts))))
@@ -48,27 +58,3 @@ def manifest_graph(view: View) -> Graph:
         array = msgspec.structs.replace(array, inline=BYTES)
     tables.append(Table(reference_columns(made, [origin.keys is not None for origin in flat.origins]), name=CHUNKS))
     return Graph([Source(0)], layouts=layouts, arrays=[array], tables={table.name: table for table in tables})
-
-
-def _origins(view: View, flat: AlignedManifest) -> tuple[list[Layout], Table]:
-    """Layouts that say how chunks are keyed, the first being that of the array; and the table of origins."""
-    pins: dict[str, tuple[Stamp | None, str]] = {}
-    if any(origin.keys is not None for origin in flat.origins):
-        layouts = view.ir.layouts
-        pins = {one.location or "": (one.stamp, layouts[one.layout].metadata) for one in view.sources()}
-    plain = Layout(flat.data_type, flat.fill_value, flat.chunk_shape, flat.codecs)
-    found: dict[tuple[NamedConfig, str], int] = {}
-    codes: list[int] = []
-    stamps: list[Stamp | None] = []
-    for origin in flat.origins:
-        stamp, metadata = pins.get(origin.location, (None, "zarr.json"))
-        if origin.keys is None:
-            codes.append(FILE)
-            stamps.append(origin.stamp)
-        else:
-            codes.append(found.setdefault((origin.keys, metadata), len(found)))
-            stamps.append(stamp)
-    layouts = [msgspec.structs.replace(plain, chunk_keys=keys, metadata=metadata) for keys, metadata in found]
-    urls = [origin.location for origin in flat.origins]
-    table = Table(origin_columns(urls, stamps, codes, [origin.grid for origin in flat.origins]), name=ORIGINS)
-    return layouts or [plain], table

@@ -17,7 +17,7 @@ import msgspec
 
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import key_of, parse
-from lazyzarr.clusters.workshop import digest
+from lazyzarr.clusters.workshop import check_replaceable, digest
 from lazyzarr.document.ownership import examine_text
 from lazyzarr.document.remote_publish import KIND, Bucket, StoreObject
 from lazyzarr.errors import SaveConflict, SaveError, SaveUnsupported
@@ -107,18 +107,7 @@ class Depot:
                 )
             return
         existing = examine_text(text)
-        if not overwrite:
-            raise SaveConflict(
-                f"copy: the target exists ({existing.what}); nothing is replaced unasked; choose another name or pass "
-                "overwrite=True",
-                where=self.target,
-            )
-        if existing.kind == "foreign" and existing.what != f"a Zarr {kind}":
-            raise SaveConflict(
-                f"copy: the target is {existing.what}; an {kind} replaces Zarr nodes of its kind and what lazyzarr saved; "
-                "remove it yourself or choose another name",
-                where=self.target,
-            )
+        check_replaceable(existing, self.target, kind, overwrite=overwrite)
         self._replaces = True
 
     def enter(self, record: dict[str, Any], *, resume: bool) -> tuple[dict[str, Any], set[str]]:

@@ -20,7 +20,7 @@ import msgspec
 
 from lazyzarr.document import publish
 from lazyzarr.document.exchange import exchange
-from lazyzarr.document.ownership import examine
+from lazyzarr.document.ownership import Existing, examine
 from lazyzarr.errors import SaveConflict
 from lazyzarr.materializing import UNFINISHED, write_whole
 
@@ -33,6 +33,28 @@ failures_named = partial(
     then="what is written is kept; free space or check the disk, and run the copy again",
 )
 """Errors of the storage as errors of the copy."""
+
+
+def check_replaceable(existing: Existing, target: str, kind: str, *, overwrite: bool) -> None:
+    """Return if an array or a group, by ``kind``, may take the place of what is there.
+
+    Raises
+    ------
+    SaveConflict
+        It is not to be replaced, or is something else.
+    """
+    if not overwrite:
+        raise SaveConflict(
+            f"copy: the target exists ({existing.what}); nothing is replaced unasked; choose another name or pass "
+            "overwrite=True",
+            where=target,
+        )
+    if existing.kind == "foreign" and existing.what != f"a Zarr {kind}":
+        raise SaveConflict(
+            f"copy: the target is {existing.what}; an {kind} replaces Zarr nodes of its kind and what lazyzarr saved; "
+            "remove it yourself or choose another name",
+            where=target,
+        )
 
 
 class Workshop:
@@ -67,18 +89,7 @@ class Workshop:
         existing = examine(self.target)
         if existing.kind == "empty":
             return
-        if not overwrite:
-            raise SaveConflict(
-                f"copy: the target exists ({existing.what}); nothing is replaced unasked; choose another name or pass "
-                "overwrite=True",
-                where=self.target,
-            )
-        if existing.kind == "foreign" and existing.what != f"a Zarr {kind}":
-            raise SaveConflict(
-                f"copy: the target is {existing.what}; an {kind} replaces Zarr nodes of its kind and what lazyzarr saved; "
-                "remove it yourself or choose another name",
-                where=self.target,
-            )
+        check_replaceable(existing, self.target, kind, overwrite=overwrite)
 
     def enter(self, record: dict[str, Any], *, resume: bool) -> tuple[dict[str, Any], set[str]]:
         """Take possession of the directory: the record to go by, and the regions that are done.
