@@ -19,7 +19,7 @@ from lazyzarr.fitting import fitting, shared_attrs, shared_dims, views_of
 from lazyzarr.ir.nodes import Concat, OverlapRule, Overlay, Stack
 from lazyzarr.leaves import full
 from lazyzarr.read import Reader
-from lazyzarr.tiling import MANY, tiled
+from lazyzarr.tiling import MANY, placed_boxes, tiled
 from lazyzarr.view import View
 
 
@@ -292,6 +292,10 @@ def _overlay(
             )
     data_type = inputs[0].data_type
     value = inputs[0].schema.fill_value if fill_value is None else casting.exact_fill(fill_value, data_type)
+    if overlap == "error" and steps is None and len(inputs) >= MANY:
+        many = placed_boxes(inputs, starts, shape, new_axis=None, background=value)
+        if many is not None:
+            return many._same(dims=shared_dims(inputs), attrs=shared_attrs(inputs))
     node = Overlay(
         tuple(range(len(inputs))), tuple(origins), shape, value, overlap, None if steps is None else tuple(steps)
     )

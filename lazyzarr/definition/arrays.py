@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from lazyzarr.combine import concat, interleave, overlay, stack
+from lazyzarr.combine import overlay
 from lazyzarr.definition.files import Opened
+from lazyzarr.definition.joining import joined_cells
 from lazyzarr.definition.mosaics import covered, overlaps
 from lazyzarr.definition.planning import Entry, SourcePlan
 from lazyzarr.definition.problems import Path, Problems, most_common, names
@@ -60,6 +61,8 @@ class Joiner:
         Lengths that the definition declares.
     positions
         Where views are placed, or None.
+    saved
+        The array as it was resolved before; what is missing is like that where no file is there.
     problems
         Gets everything that does not fit.
     """
@@ -74,6 +77,7 @@ class Joiner:
         path: Path,
         dim_lengths: Mapping[str, int],
         positions: Positions | None,
+        saved: View | None,
         problems: Problems,
     ) -> None:
         self.name = name
@@ -83,6 +87,7 @@ class Joiner:
         self.path = path
         self.dim_lengths = dim_lengths
         self.positions = positions
+        self.saved = saved
         self.problems = problems
         self.failed = False
         self.stacked = [entry.dim for entry in plan.entries if entry.join == "stack"]
@@ -91,9 +96,7 @@ class Joiner:
         """The array; None where something does not fit, which was reported."""
         views: dict[int, View] = {row: o.views[self.name] for row, o in enumerate(self.opened) if self.name in o.views}
         if not views:
-            if not any(each.failures or each.missing for each in self.opened):
-                self._wrong("files", "at least one", "none")
-            return None
+            return self.nothing()
         first = min(views)
         attrs = dict(views[first].attrs)
         views = {row: found for row, view in views.items() if (found := self.prepared(row, view)) is not None}
@@ -115,7 +118,18 @@ class Joiner:
             return None
         if not self._agree(views, dims, joins):
             return None
-        return self._assembled(views, dims, attrs)
+        return self._assembled(views, views[min(views)], attrs)
+
+    def nothing(self) -> Joined | None:
+        """The array where none of its files is there: fill, if it is known what they are like."""
+        missing = self.array.get("missing", "error") == "fill" and any(each.missing for each in self.opened)
+        if missing and self.saved is not None and self.positions is None and not self.array.get("take"):
+            stacked = [k for k, dim in enumerate(self.saved.dims or ()) if dim in self.stacked]
+            cell = tuple(0 if k in stacked else slice(None) for k in range(self.saved.ndim))
+            return self._assembled({}, self.saved[cell], self.saved.attrs)
+        if missing or not any(each.failures or each.missing for each in self.opened):
+            self._wrong("files", "at least one", "none")
+        return None
 
     def _wrong(self, what: str, expected: str, found: str) -> None:
         self.failed = True
@@ -235,12 +249,12 @@ class Joiner:
         view = self._finished(views[first], first)
         return None if self.failed or view is None else Joined(view, attrs, self.plan, {}, taken=True)
 
-    def _assembled(
-        self, views: dict[int, View], dims: tuple[str | None, ...], attrs: Mapping[str, Any]
-    ) -> Joined | None:
+    def _assembled(self, views: dict[int, View], like: View, attrs: Mapping[str, Any]) -> Joined | None:
         finished = {row: done for row, view in views.items() if (done := self._finished(view, row)) is not None}
         if self.failed:
             return None
+        like = finished[min(finished)] if finished else like
+        dims = like.dims or ()
         joined = self.plan.joined()
         sizes = [self.plan.entries[k].size for k in joined]
         group = np.zeros(self.plan.rows, np.int64)
@@ -250,10 +264,10 @@ class Joiner:
         if self.positions is not None and placing is None:
             return None
         try:
-            cells = self.cells(finished, dims, group, sizes, placing)
+            cells = self.cells(finished, like, group, sizes, placing)
             if cells is None:
                 return None
-            view, lengths = self.nested(cells, list(dims), sizes)
+            view, lengths = joined_cells(cells, dims, self.plan, self.array.get("dims", ()))
         except CombineError as error:
             for problem in error.problems:
                 self._wrong("join", "files that fit", problem)
@@ -263,33 +277,30 @@ class Joiner:
     def cells(
         self,
         views: dict[int, View],
-        dims: tuple[str | None, ...],
+        like: View,
         group: np.ndarray,
         sizes: Sequence[int],
         placing: tuple[tuple[str, ...], np.ndarray] | None,
     ) -> list[View] | None:
-        """One view for each combination of the values of the joining entries."""
+        """One view for each combination of the values of the joining entries; None where one is not there."""
         count = int(np.prod(sizes, dtype=np.int64))
         rows = np.argsort(group, kind="stable")
         bounds = np.searchsorted(group[rows], np.arange(count + 1))
-        template = views[min(views)]
         if placing is not None:
-            return self.mosaics(views, dims, [rows[a:b] for a, b in pairwise(bounds.tolist())], placing)
+            return self.mosaics(views, like.dims or (), [rows[a:b] for a, b in pairwise(bounds.tolist())], placing)
         twice = np.flatnonzero(np.diff(bounds) > 1)
         for number in twice.tolist():
             files = self.plan.paths[rows[bounds[number] : bounds[number + 1]]]
             self._wrong("files", f"one for {self.said(number, sizes)}, or place", names(files, 4))
         if self.failed:
             return None
-        found: list[View] = []
-        for number in range(count):
-            row = int(rows[bounds[number]]) if bounds[number + 1] > bounds[number] else None
-            view = views.get(row) if row is not None else None
-            if view is None:
-                view = self.filled(number, row, sizes, template)
-            if view is not None:
-                found.append(view)
-        return None if self.failed else found
+        file_of = np.full(count, -1, np.int64)
+        file_of[group] = np.arange(len(group))
+        found: list[View | None] = [views.get(row) for row in file_of.tolist()]
+        for number in [number for number, view in enumerate(found) if view is None]:
+            found[number] = self.filled(number, int(file_of[number]), sizes, like)
+        whole = [view for view in found if view is not None]
+        return whole if len(whole) == count and not self.failed else None
 
     def said(self, number: int, sizes: Sequence[int]) -> str:
         """A combination of values in words."""
@@ -298,10 +309,10 @@ class Joiner:
             f"{self.plan.entries[k].name} {int(value)}" for k, value in zip(self.plan.joined(), at, strict=True)
         )
 
-    def filled(self, number: int, row: int | None, sizes: Sequence[int], template: View) -> View | None:
+    def filled(self, number: int, row: int, sizes: Sequence[int], template: View) -> View | None:
         """What stands for a file that is not there."""
         if self.array.get("missing", "error") == "error":
-            if row is None:
+            if row < 0:
                 self._wrong("files", f"one for {self.said(number, sizes)}, or missing: fill", "none")
             return None  # a row whose file is missing was reported with the files
         shape = list(template.shape)
@@ -382,27 +393,6 @@ class Joiner:
             return None
         boxes = [(views[row], start) for row, start in zip(rows.tolist(), starts.tolist(), strict=True)]
         return overlay(shape, boxes, fill_value=fill, overlap=overlap)
-
-    def nested(
-        self, cells: list[View], dims: list[str | None], sizes: Sequence[int]
-    ) -> tuple[View, dict[str, np.ndarray]]:
-        """The views joined, the innermost entry first."""
-        lengths: dict[str, np.ndarray] = {}
-        order = list(self.array.get("dims", ()))
-        for number in reversed(self.plan.joined()):
-            entry, size = self.plan.entries[number], sizes[self.plan.joined().index(number)]
-            groups = [cells[k : k + size] for k in range(0, len(cells), size)]
-            if entry.join == "stack":
-                before = [d for d in dims if d in order and order.index(d) < order.index(entry.dim)] if order else []
-                axis = len(before)
-                dims.insert(axis, entry.dim)
-                cells = [stack(group, axis).rename_dims(dims) for group in groups]
-                lengths[entry.dim] = np.ones(size, np.int64)
-                continue
-            axis = dims.index(entry.dim)
-            lengths[entry.dim] = np.array([view.shape[axis] for view in groups[0]], np.int64)
-            cells = [(concat if entry.join == "concat" else interleave)(group, axis) for group in groups]
-        return cells[0], lengths
 
 
 def _value(value: Any) -> Any:

@@ -51,6 +51,8 @@ class Dataset:
         For what is looked up here: tables, listings.
     problems
         Gets every mistake.
+    saved
+        The arrays that were resolved before, where only what is new is made.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Dataset:
         opening: Opening,
         problems: Problems,
         progress: Progress | None = None,
+        saved: Mapping[str, View] | None = None,
     ) -> None:
         self.definition = definition
         self.where = where
@@ -69,6 +72,7 @@ class Dataset:
         self.opening = opening
         self.problems = problems
         self.progress = progress
+        self.saved = saved or {}
         self.plans: dict[str, SourcePlan] = {}
         self.opened: dict[str, list[Opened]] = {}
         self.arrays: dict[str, Joined] = {}
@@ -190,6 +194,7 @@ class Dataset:
                 path=path,
                 dim_lengths=lengths,
                 positions=placing,
+                saved=self.saved.get(name),
                 problems=self.problems,
             )
             joined = joiner.join()
@@ -210,7 +215,9 @@ class Dataset:
                 found.append((name, array, ("arrays", name)))
                 continue
             first = next((each for each in self.opened.get(array["from"], []) if not each.missing), None)
-            rest = [] if first is None else [key for key in first.views if key not in self.definition["arrays"]]
+            rest = [
+                key for key in (self.saved if first is None else first.views) if key not in self.definition["arrays"]
+            ]
             found += [(key, {**array, "optional_take": True}, ("arrays", "*")) for key in rest]
         return found
 

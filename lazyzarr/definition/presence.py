@@ -6,18 +6,24 @@ asked for, several at a time. Refuses to open anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
 
 import numpy as np
 
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import child, parse
 from lazyzarr.definition.files import location
-from lazyzarr.errors import SourceMissing, UnsupportedFeature
+from lazyzarr.errors import LazyZarrError, SourceMissing, UnsupportedFeature
 
 THREADS = 16
 """Paths that are asked for at a time where there is no listing."""
+WORTH = 16
+"""From this number of paths in a directory on, it is listed before they are opened."""
+WORTH_REMOTE = 1_000
+"""The same of a folder of a bucket, which may have very many others."""
 
 
 def present(session: Session, store: str, paths: Sequence[str]) -> np.ndarray:
@@ -37,15 +43,7 @@ def present(session: Session, store: str, paths: Sequence[str]) -> np.ndarray:
     [True, False, False]
     """
     found = np.zeros(len(paths), bool)
-    folders: dict[str, dict[str, list[int]]] = {}
-    asked: dict[int, str] = {}
-    for number, path in enumerate(paths):
-        url = location(store, path)
-        if "?" in url:
-            asked[number] = url
-            continue
-        folder, _, name = url.rstrip("/").rpartition("/")
-        folders.setdefault(folder, {}).setdefault(name, []).append(number)
+    folders, asked = _folders({number: location(store, path) for number, path in enumerate(paths)})
     for folder, names in folders.items():
         listed = _listed(session, folder)
         if listed is None:
@@ -57,6 +55,58 @@ def present(session: Session, store: str, paths: Sequence[str]) -> np.ndarray:
         with ThreadPoolExecutor(THREADS) as pool:
             found[list(asked)] = list(pool.map(lambda url: _is_there(session, url), asked.values()))
     return found
+
+
+def absent(session: Session, store: str, paths: Sequence[str]) -> np.ndarray:
+    """Where there is certainly nothing, so that no file has to be opened to learn that.
+
+    Only folders that many of the paths are in are listed; what cannot be listed is not known to be absent.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = pathlib.Path(folder, "7.nc").write_text("")
+    ...     int(absent(Session(), pathlib.Path(folder).as_uri(), [f"{k}.nc" for k in range(20)]).sum())
+    19
+    """
+    nothing = np.zeros(len(paths), bool)
+    urls: dict[int, str] = {}
+    for number, path in enumerate(paths):
+        try:
+            urls[number] = location(store, path)
+        except LazyZarrError:
+            continue  # who opens it says what is wrong with it
+    for folder, names in _folders(urls)[0].items():
+        if len(names) < (WORTH if folder.startswith("file://") else WORTH_REMOTE):
+            continue
+        try:
+            listed = _listed(session, folder)
+        except LazyZarrError:
+            continue  # files may be read where folders may not; if not, each says so
+        if listed is None:
+            continue
+        there = {_folded(name) for name in listed}
+        nothing[[number for name, numbers in names.items() if _folded(name) not in there for number in numbers]] = True
+    return nothing
+
+
+def _folded(name: str) -> str:
+    """A name without what some file systems do not tell apart."""
+    return unicodedata.normalize("NFC", unquote(name)).casefold()
+
+
+def _folders(urls: Mapping[int, str]) -> tuple[dict[str, dict[str, list[int]]], dict[int, str]]:
+    """Numbers of locations by folder and name, and locations that are in no folder."""
+    folders: dict[str, dict[str, list[int]]] = {}
+    others: dict[int, str] = {}
+    for number, url in urls.items():
+        if "?" in url:
+            others[number] = url
+            continue
+        folder, _, name = url.rstrip("/").rpartition("/")
+        folders.setdefault(folder, {}).setdefault(name, []).append(number)
+    return folders, others
 
 
 def _listed(session: Session, folder: str) -> frozenset[str] | None:

@@ -11,6 +11,10 @@ from typing import Any, NamedTuple
 
 from lazyzarr.errors import ProblemList
 
+MOST_ALIKE = 20
+"""Mistakes that differ in the file alone of which each has a line of its own."""
+MOST_LINES = 2_000
+
 Path = tuple[str | int, ...]
 """Keys and numbers that lead to a value of a definition."""
 
@@ -60,7 +64,29 @@ class DefinitionError(ProblemList, ValueError):
 
     def __init__(self, headline: str, mistakes: Sequence[Problem], *, reason: str | None = None) -> None:
         self.mistakes = tuple(mistakes)
-        super().__init__(headline, [str(mistake) for mistake in mistakes], reason=reason)
+        super().__init__(headline, said(self.mistakes), reason=reason)
+
+
+def said(mistakes: Sequence[Problem]) -> list[str]:
+    """Mistakes in lines; those of very many files in one, if nothing else tells them apart.
+
+    Examples
+    --------
+    >>> said([Problem("d:1:1", f"{k}.nc", "file", "one", "none") for k in range(1000)])
+    ['d:1:1: 0.nc, 1.nc, 2.nc and 997 more: file: expected one, found none']
+    """
+    kinds: dict[tuple[str, ...], list[Problem]] = {}
+    for mistake in mistakes:
+        kinds.setdefault((mistake.where, *mistake[2:]), []).append(mistake)
+    lines: list[str] = []
+    for alike in kinds.values():
+        if len(alike) > MOST_ALIKE:
+            lines.append(str(alike[0]._replace(subject=names([each.subject for each in alike], 3))))
+        else:
+            lines += map(str, alike)
+    if len(lines) > MOST_LINES:
+        lines[MOST_LINES:] = [f"and {len(lines) - MOST_LINES:,} more lines; the mistakes of the error are all of them"]
+    return lines
 
 
 class Problems:

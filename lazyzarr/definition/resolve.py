@@ -25,7 +25,7 @@ from lazyzarr.definition.forms import WRONG
 from lazyzarr.definition.growth import Growth
 from lazyzarr.definition.keys import DEFINITION
 from lazyzarr.definition.planning import SourcePlan
-from lazyzarr.definition.presence import present
+from lazyzarr.definition.presence import absent, present
 from lazyzarr.definition.problems import Problems
 from lazyzarr.definition.reading import read
 from lazyzarr.definition.report import Resolution, array_report, file_report
@@ -161,7 +161,7 @@ class _Resolving:
             self.problems.check()
         return told
 
-    def dataset(self, told: Mapping[str, Any]) -> Dataset:
+    def dataset(self, told: Mapping[str, Any], saved: Mapping[str, View] | None = None) -> Dataset:
         return Dataset(
             told,
             self.where,
@@ -169,14 +169,24 @@ class _Resolving:
             opening=self.opening,
             problems=self.problems,
             progress=self.progress,
+            saved=saved,
         )
 
     def open_files(self, plan: SourcePlan, wanted: Wanted, watch: Progress | None) -> list[Opened]:
-        self.count += plan.rows
-        paths = plan.paths.tolist()
+        gone = absent(self.opening.session, plan.store, plan.paths.tolist())
+        rows = np.flatnonzero(~gone)
+        self.count += len(rows)
+        paths = plan.paths[rows].tolist()
         if self.scheduler is None:
-            return opened(plan.store, paths, wanted, plan.format, opening=self.opening, progress=watch)
-        return opened_on(self.scheduler, plan.store, paths, wanted, plan.format, opening=self.opening, progress=watch)
+            done = opened(plan.store, paths, wanted, plan.format, opening=self.opening, progress=watch)
+        else:
+            done = opened_on(
+                self.scheduler, plan.store, paths, wanted, plan.format, opening=self.opening, progress=watch
+            )
+        every = [Opened({}, {}, {}, missing=True) for _ in range(plan.rows)]
+        for row, each in zip(rows.tolist(), done, strict=True):
+            every[row] = each
+        return every
 
     def selected(
         self, told: Mapping[str, Any], dataset: Dataset, views: Mapping[str, View], coords: Mapping[str, Coordinate]
@@ -226,12 +236,20 @@ class _Resolving:
                 "changed in one step; resolve into a local directory, which grows, and copy that, or give a new name",
                 where=shown(self.place.url),
             )
-        dataset = self.dataset(_continued(told, dim, saved))
+        grows = {
+            name: view
+            for name, view in saved.items()
+            if isinstance(view, View) and dim in (view.dims or ()) and name != dim
+        }
+        dataset = self.dataset(_continued(told, dim, saved), grows)
         dataset.plans = new
         dataset.make()
         self.problems.check()
         added: dict[str, Any] = {name: view for name, view in dataset.views.items() if dim in (view.dims or ())}
         times = self.as_saved(dataset.coordinates.get(dim), dim, saved)
+        if times is None and dim in saved:
+            expected = "values, start and step, or files that have them"
+            self.problems.add(("dims", dim), "coordinate", expected, "none for what is new")
         self.problems.check()
         marks = {name: steps.signatures(plan, dataset.present_of(name)) for name, plan in new.items()}
         change = Growth(told, dim, saved, added, times, whole.load, self.problems)

@@ -108,9 +108,10 @@ def remaining(
         if len(gaps):
             rows = plan.at[:, 0] if plan.entries else np.zeros(plan.rows, np.int64)
             held = head_rows(plan, np.isin(rows, gaps))
-            arrived = present(held)
             # a step with several files, some of which are there, has arrived when all are
-            complete = np.array([arrived[rows[np.isin(rows, gaps)] == gap].all() for gap in gaps.tolist()], bool)
+            complete = np.zeros(count, bool)
+            complete[gaps] = True
+            np.logical_and.at(complete, rows[np.isin(rows, gaps)], present(held))
             if complete.any():
                 raise _conflict(target, f"{int(complete.sum())} steps of source {name} that had no file have one now")
         if count > len(old):

@@ -1,23 +1,25 @@
 """Joins that grow: neighbouring parts of a concat put together as tables, so that there are never many of them.
 
-1. A part is a segment if it is a whole stored array, or a tile table whose tiles follow each other along the axis.
+1. A part is a segment if it is a whole stored array, a constant, or a tile table whose tiles are slabs along the axis;
+   constants and the cells between slabs are the background of a table, which has one.
 2. New parts are added one by one. What is smaller than its successor joins it, and so do eight of one size: after n
    parts there are about 8 log8 n segments, and each row was written about log8 n times.
-3. Parts that are no segments (cut, turned, constant) stay as they are.
+3. Parts that are no segments (cut, turned) stay as they are.
 Refuses to look at segments that were there before and are larger than what is added: their tables are not read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from lazyzarr.ir.graph import Graph, GraphBuilder
-from lazyzarr.ir.layout import Layout, StoredArray, text_of
-from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Source, Tiles, inputs_of
+from lazyzarr.ir.layout import Json, Layout, StoredArray, text_of
+from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Fill, Source, Tiles, inputs_of
 from lazyzarr.ir.schema import infer
 from lazyzarr.ir.tables import Column, Table
 from lazyzarr.ir.tiles import tile_arrays, tile_columns
@@ -38,18 +40,22 @@ class Segment(NamedTuple):
     """Stored arrays."""
     refs: int
     """Chunk references of all of them."""
-    kind: tuple[object, ...]
-    """Only segments of one kind fit into one table."""
+    kind: tuple[object, ...] | None
+    """Only segments of one kind fit into one table; None: a constant, which fits into any."""
 
 
 class _Rows(NamedTuple):
     """The stored arrays of a segment."""
 
     arrays: list[StoredArray]
-    lengths: list[int]
-    """Cells of the joined axis that each fills."""
+    starts: list[int]
+    """First cell of the joined axis that each fills."""
+    extent: int
+    """Cells of the joined axis."""
     layouts: list[Layout]
     """Of each array, with the value-wise decodes above it."""
+    gap: str | None = None
+    """What cells that no array fills read as, as JSON text; None where there are none."""
 
 
 def settled(graph: Graph, old: int) -> Graph:
@@ -71,18 +77,35 @@ def settled(graph: Graph, old: int) -> Graph:
     """
     root = graph.root
     assert isinstance(root, Concat)
-    segments = [_segment(graph, position, root.axis) for position in root.inputs]
+    segments = _kinds([_segment(graph, position, root.axis) for position in root.inputs])
     while True:
         groups = plan(segments, old)
         rows: dict[int, _Rows] = {}
-        for number in [number for group in groups if len(group) > 1 for number in group]:
-            found = _rows(graph, root.inputs[number], root.axis)
-            if found is None:
-                segments[number] = None
-                break
-            rows[number] = found
-        else:
+        unfit: int | None = None
+        for group in groups:
+            gap: str | None = None
+            for number in group if len(group) > 1 else ():
+                found = _rows(graph, root.inputs[number], root.axis)
+                if found is None or (None not in (gap, found.gap) and gap != found.gap):
+                    unfit = number
+                    break
+                rows[number], gap = found, found.gap or gap
+        if unfit is None:
             return _joined(graph, root, groups, rows)
+        segments[unfit] = None
+
+
+def _kinds(segments: Sequence[Segment | None]) -> list[Segment | None]:
+    """Segments, constants among them of the kind of what they are next to."""
+    done = list(segments)
+    for order in (range(len(done)), reversed(range(len(done)))):
+        near: tuple[object, ...] | None = None
+        for number in order:
+            one = done[number]
+            if one is not None and one.kind is None:
+                done[number] = one._replace(kind=near)
+            near = None if one is None else near if one.kind is None else one.kind
+    return done
 
 
 def plan(segments: Sequence[Segment | None], old: int) -> list[list[int]]:
@@ -133,6 +156,8 @@ def _tier(rows: int) -> int:
 
 def _segment(graph: Graph, position: int, axis: int) -> Segment | None:
     node = graph.nodes[position]
+    if isinstance(node, Fill):
+        return Segment(1, 0, None)
     if isinstance(node, Tiles):
         table = graph.tables[node.table]
         refs = None if node.refs is None else graph.tables[node.refs]
@@ -182,20 +207,33 @@ def _leaf(graph: Graph, position: int, axis: int) -> tuple[StoredArray, Layout, 
 
 
 def _rows(graph: Graph, position: int, axis: int) -> _Rows | None:
-    """The arrays of a segment; None where its tiles do not follow each other along the axis."""
+    """The arrays of a segment; None where its tiles are no slabs along the axis."""
     node = graph.nodes[position]
+    if isinstance(node, Fill):
+        return _Rows([], [], node.shape[axis], [], _text(node.value))
     if not isinstance(node, Tiles):
         leaf = _leaf(graph, position, axis)
         assert leaf is not None
         array, layout, new_axis = leaf
-        return _Rows([array], [array.shape[axis] if new_axis is None else 1], [layout])
+        return _Rows([array], [0], array.shape[axis] if new_axis is None else 1, [layout])
     table = graph.tables[node.table]
     origin, shape = np.asarray(table["origin"]), np.asarray(table["shape"])
-    if not follow_each_other(node, origin, shape, axis):
+    filled = _slabs(node, origin, shape, axis)
+    if filled is None:
         return None
-    lengths = np.ones(len(shape), np.int64) if node.new_axis == axis else shape[:, axis]
     arrays = tile_arrays(graph, node, np.arange(table.rows))
-    return _Rows(arrays, lengths.tolist(), [graph.layouts[array.layout] for array in arrays])
+    gap = None if filled == node.shape[axis] else _text(node.fill_value)
+    layouts = [graph.layouts[array.layout] for array in arrays]
+    return _Rows(arrays, origin[:, axis].tolist(), node.shape[axis], layouts, gap)
+
+
+def _slabs(node: Tiles, origin: np.ndarray, shape: np.ndarray, axis: int) -> int | None:
+    """How many cells of an axis the tiles fill; None where they are no whole slabs, one behind the other along it."""
+    full = shape if node.new_axis is None else np.insert(shape, node.new_axis, 1, axis=1)
+    others = [k for k in range(len(node.shape)) if k != axis]
+    whole = (full[:, others] == np.array(node.shape, np.int64)[others]).all()
+    starts, lengths = origin[:, axis], full[:, axis]
+    return int(lengths.sum()) if whole and (starts[1:] >= (starts + lengths)[:-1]).all() else None
 
 
 def follow_each_other(node: Tiles, origin: np.ndarray, shape: np.ndarray, axis: int) -> bool:
@@ -207,6 +245,10 @@ def follow_each_other(node: Tiles, origin: np.ndarray, shape: np.ndarray, axis: 
     others = [k for k in range(len(node.shape)) if k != axis]
     whole = (full[:, others] == np.array(node.shape, np.int64)[others]).all() and lengths.sum() == node.shape[axis]
     return bool(whole and (origin == starts).all())
+
+
+def _text(value: Json) -> str:
+    return msgspec.json.encode(value).decode()  # not the value: -0.0 is another constant than 0.0
 
 
 def _joined(graph: Graph, root: Concat, groups: Sequence[Sequence[int]], rows: dict[int, _Rows]) -> Graph:
@@ -221,16 +263,22 @@ def _joined(graph: Graph, root: Concat, groups: Sequence[Sequence[int]], rows: d
         if len(group) == 1:
             parts.append(position[root.inputs[group[0]]])
         else:
-            node, own = _tiles(graph, root, [root.inputs[number] for number in group], [rows[n] for n in group])
+            node, own = _leaf_of(graph, root, root.inputs[group[0]], [rows[number] for number in group])
             parts.append(build.leaf(node, own))
     return build.build(parts[0] if len(parts) == 1 else build.node(Concat(tuple(parts), root.axis)))
 
 
-def _tiles(graph: Graph, root: Concat, inputs: Sequence[int], rows: Sequence[_Rows]) -> tuple[Tiles, Graph]:
+def _leaf_of(graph: Graph, root: Concat, first: int, rows: Sequence[_Rows]) -> tuple[Tiles | Fill, Graph]:
     """One leaf for neighbouring segments, and a graph that has what it names."""
-    schema = infer(graph)[inputs[0]]
+    schema = infer(graph)[first]
     arrays = [array for part in rows for array in part.arrays]
-    lengths = np.array([length for part in rows for length in part.lengths], np.int64)
+    befores = accumulate((part.extent for part in rows), initial=0)
+    starts = [before + start for before, part in zip(befores, rows, strict=False) for start in part.starts]
+    shape = (*schema.shape[: root.axis], sum(part.extent for part in rows), *schema.shape[root.axis + 1 :])
+    gap = next((part.gap for part in rows if part.gap is not None), None)
+    value = schema.fill_value if gap is None else msgspec.json.decode(gap)
+    if not arrays:
+        return Fill(shape, schema.data_type, value), Graph(())
     kept: dict[bytes, int] = {}
     layouts: list[Layout] = []
     numbers: list[int] = []
@@ -240,7 +288,7 @@ def _tiles(graph: Graph, root: Concat, inputs: Sequence[int], rows: Sequence[_Ro
             layouts.append(layout)
         numbers.append(number)
     origins = np.zeros((len(arrays), len(schema.shape)), np.int64)
-    origins[:, root.axis] = np.cumsum(lengths) - lengths
+    origins[:, root.axis] = starts
     columns = tile_columns(arrays, origins, np.array(numbers, np.int32))
     refs = _refs(graph, arrays, columns)
     table = Table(columns)
@@ -248,9 +296,9 @@ def _tiles(graph: Graph, root: Concat, inputs: Sequence[int], rows: Sequence[_Ro
     rank = len(arrays[0].shape)
     node = Tiles(
         table=table.name,
-        shape=(*schema.shape[: root.axis], int(lengths.sum()), *schema.shape[root.axis + 1 :]),
+        shape=shape,
         data_type=schema.data_type,
-        fill_value=schema.fill_value,
+        fill_value=value,
         layouts=tuple(range(len(layouts))),
         new_axis=None if rank == len(schema.shape) else root.axis,
         refs=None if refs is None else refs.name,

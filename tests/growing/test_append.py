@@ -150,6 +150,29 @@ def test_any_graph_joined_with_itself_is_a_concat(drawn: Drawn, data: st.DataObj
     assert same_cells(Reader().read(graph), np.concatenate([meant] * (times + 1), axis))
 
 
+@pytest.mark.parametrize(("values", "most"), [([7], 4 * MANY), ([7, -7], 400)])
+def test_constants_between_files_are_put_together(tmp_path: Path, values: list[int], most: int) -> None:
+    """Those of one value become the background of a table; those of two stay apart where they would be one."""
+    rng = np.random.default_rng(0)
+    data = stored(tmp_path, 0, attributes={})
+    target = tmp_path / "view.zarr"
+    expected = [data]
+    lz.save(lz.open(tmp_path / "0.zarr"), target)
+    for number in range(200):
+        if number % 50 < 20:
+            value = int(rng.choice(values))
+            part = lz.full((2, 4), value, dtype=data.dtype)
+            expected.append(np.full((2, 4), value, data.dtype))
+        else:
+            part, more = lz.open(tmp_path / "0.zarr"), data
+            expected.append(more)
+        lz.append(target, part)
+        view = lz.open(target)
+        assert len(view.ir.nodes) < most
+    np.testing.assert_array_equal(view.read(), np.concatenate(expected))
+    np.testing.assert_array_equal(view[100:300:7, ::-1].read(), np.concatenate(expected)[100:300:7, ::-1])
+
+
 def test_stacked_planes(tmp_path: Path) -> None:
     expected = [stored(tmp_path, number) for number in range(20)]
     target = tmp_path / "view.zarr"
