@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Buffer, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -297,7 +297,7 @@ def _same(left: np.ndarray, right: np.ndarray) -> bool:
     return left.tobytes() == right.tobytes()
 
 
-def write_whole(path: str, data: bytes) -> None:
+def write_whole(path: str, data: Buffer) -> None:
     """Write a file, so that under its name there is all of it or nothing."""
     temporary = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}{UNFINISHED}")
     try:

@@ -5,28 +5,32 @@
    either nothing of the chain changes a value, or it begins with a cast, and the types alone say that each value that is
    to be made was stored as one that the cast can keep.
 3. Else the most common chain without decodes is tried, below which nothing has to be packed.
-Owns these conditions. No chunk is read for them, so what is advertised never turns out to be impossible later. Refuses
-chains that other readers cannot decode.
+4. An array of a given grid and chain can have those stored chunks that are chunks of it as they are.
+Owns these conditions, and the bytes that are passed on. No chunk is read for the conditions, so what is advertised never
+turns out to be impossible later. Refuses chains that other readers cannot decode.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Buffer
 from typing import Any
 
 import numpy as np
 
+from lazyzarr.access.session import Session
 from lazyzarr.casting import keeps_values
 from lazyzarr.codecs.chain import compile_chain
-from lazyzarr.errors import NotFlat, SaveUnsupported
+from lazyzarr.errors import NotFlat, SaveUnsupported, SourceMissing
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import DataType, to_numpy
 from lazyzarr.ir.layout import Layout, NamedConfig
-from lazyzarr.lower.aligned import MISSING, AlignedManifest, stored_value
+from lazyzarr.lower.aligned import INLINE, MISSING, RANGE, AlignedManifest, Cells, stored_value
 from lazyzarr.lower.choosing import Choice, choose
-from lazyzarr.lower.lifting import VALUE_WISE, stored_type
+from lazyzarr.lower.lifting import VALUE_WISE, lifted, stored_type, text
 from lazyzarr.lower.lowering import Lowered, lower
+from lazyzarr.read.presence import assert_there
 from lazyzarr.view import View
 
 OURS = "lazyzarr."
@@ -66,6 +70,104 @@ def passable(view: View, rectilinear: bool) -> tuple[AlignedManifest | None, np.
     except NotFlat:
         return _nearest(view, rectilinear)
     return (None if _is_ours(flat.codecs) else flat), nothing
+
+
+def may_pass(lowered: Lowered, layout: Layout) -> bool:
+    """Whether a stored chunk of some source could be one of an array of this layout, as far as the chains tell."""
+    if _rounds(layout.codecs) or not layout.chunk_shape or 0 in lowered.schema.shape:
+        return False
+    rank = len(layout.chunk_shape)
+    wanted = text(lifted(layout, tuple(range(rank)), rank).form)
+    placed = lowered.placements
+    stored = placed.source >= 0
+    kinds = np.unique(np.column_stack([placed.layout[stored], placed.axis[stored]]), axis=0)
+    for number, *axes in kinds.tolist():
+        own = lowered.layouts[number]
+        if text(lifted(own, tuple(axes[: len(own.chunk_shape)]), rank).form) == wanted:
+            return True
+    return False
+
+
+def chosen(view: View, layout: Layout) -> tuple[AlignedManifest, np.ndarray]:
+    """The array of this layout that has the cells of a view, and the chunks of it that have to be made.
+
+    Every other chunk is a stored one, or is nothing but the fill value. Cells in memory have to be encoded, too.
+    """
+    lowered = lower(view.ir)
+    found = choose(
+        lowered,
+        chunks=layout.chunk_shape,
+        codecs=layout.codecs,
+        fill_value=layout.fill_value,
+        rectilinear=False,
+        reader=view.reader,
+    )
+    held = np.flatnonzero(found.manifest.state == INLINE)
+    held = held[[isinstance(found.manifest.memory[k], Cells) for k in found.manifest.origin[held].tolist()]]
+    return found.manifest, np.union1d(found.rows, held)
+
+
+def stored_bytes(
+    flat: AlignedManifest, row: int, session: Session, start: int = 0, length: int | None = None
+) -> Buffer | None:
+    """The bytes of one chunk of a manifest, or of a part of it, checked as any read is; None where it is absent.
+
+    Parameters
+    ----------
+    start, length
+        First byte and number of bytes; a negative start counts from the end, as in Python [bytes].
+
+    Raises
+    ------
+    LazyZarrError
+        As reading a view.
+    """
+    state = int(flat.state[row])
+    if state == MISSING:
+        return None
+    if state == INLINE:
+        return cut(flat.inline(row), start, length)
+    origin = flat.origins[int(flat.origin[row])]
+    url = origin.url(int(flat.number[row]))
+    grant = origin.grant
+    if origin.keys is None:
+        first, size = _part(int(flat.length[row]), start, length)
+        offset = int(flat.offset[row]) + first
+        return session.read(url, grant=grant, offset=offset, length=size, stamp=origin.stamp)
+    if origin.stamp is not None:
+        session.verify(origin.document, origin.stamp, grant=grant)
+    try:
+        if state == RANGE:
+            first, size = _part(int(flat.length[row]), start, length)
+            return session.read(url, grant=grant, offset=int(flat.offset[row]) + first, length=size)
+        if not start and length is None:
+            return session.read(url, grant=grant)
+        found = session.stat(url, grant=grant)
+        first, size = _part(found.size or 0, start, length)
+        return session.read(url, grant=grant, offset=first, length=size, stamp=found)
+    except SourceMissing as error:
+        if error.reason != SourceMissing.default_reason:
+            raise  # something else is in the way under this name
+        assert_there(session, origin.document, origin.stamp, grant=grant)
+        return None
+
+
+def _part(size: int, start: int, length: int | None) -> tuple[int, int]:
+    """First byte and number of bytes of a part of so many bytes.
+
+    Examples
+    --------
+    >>> _part(10, -4, None), _part(10, 8, 5), _part(10, 12, 1)
+    ((6, 4), (8, 2), (10, 0))
+    """
+    first = max(size + start, 0) if start < 0 else min(start, size)
+    return first, size - first if length is None else min(length, size - first)
+
+
+def cut(data: bytes, start: int, length: int | None) -> bytes:
+    """A part of some bytes, as `stored_bytes` counts it."""
+    first, size = _part(len(data), start, length)
+    return data[first : first + size]
 
 
 def _nearest(view: View, rectilinear: bool) -> tuple[AlignedManifest | None, np.ndarray]:

@@ -16,13 +16,11 @@ import numpy as np
 
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.document.plain_array import chunk_shape_of, plain_chain
-from lazyzarr.errors import SourceMissing
 from lazyzarr.ir import fill
 from lazyzarr.ir.array_metadata import array_metadata
 from lazyzarr.ir.layout import Layout
-from lazyzarr.lower.aligned import INLINE, MISSING, RANGE, AlignedManifest
-from lazyzarr.passing import passable
-from lazyzarr.read.presence import assert_there
+from lazyzarr.lower.aligned import MISSING
+from lazyzarr.passing import cut, passable, stored_bytes
 from lazyzarr.view import View
 
 
@@ -94,7 +92,7 @@ class ServedArray:
             )
         row = self._row(place)
         if not self._is_made(row):
-            return self._passed(self._flat, row, start, length)
+            return stored_bytes(self._flat, row, self._view.reader.session, start, length)
         box = [slice(span.start, span.start + span.count) for span in self._flat.chunk_box(row)]
         return cut(self._encoded(self._flat.layout(row), box), start, length)
 
@@ -126,52 +124,3 @@ class ServedArray:
             padded[tuple(slice(n) for n in cells.shape)] = cells
             cells = padded
         return compile_chain(layout).encode_exactly(cells)
-
-    def _passed(self, flat: AlignedManifest, row: int, start: int, length: int | None) -> Buffer | None:
-        """The bytes of one chunk of the manifest, checked as any read is."""
-        state = int(flat.state[row])
-        if state == MISSING:
-            return None
-        if state == INLINE:
-            return cut(flat.inline(row), start, length)
-        origin = flat.origins[int(flat.origin[row])]
-        url = origin.url(int(flat.number[row]))
-        session, grant = self._view.reader.session, origin.grant
-        if origin.keys is None:
-            first, size = _part(int(flat.length[row]), start, length)
-            offset = int(flat.offset[row]) + first
-            return session.read(url, grant=grant, offset=offset, length=size, stamp=origin.stamp)
-        if origin.stamp is not None:
-            session.verify(origin.document, origin.stamp, grant=grant)
-        try:
-            if state == RANGE:
-                first, size = _part(int(flat.length[row]), start, length)
-                return session.read(url, grant=grant, offset=int(flat.offset[row]) + first, length=size)
-            if not start and length is None:
-                return session.read(url, grant=grant)
-            found = session.stat(url, grant=grant)
-            first, size = _part(found.size or 0, start, length)
-            return session.read(url, grant=grant, offset=first, length=size, stamp=found)
-        except SourceMissing as error:
-            if error.reason != SourceMissing.default_reason:
-                raise  # something else is in the way under this name
-            assert_there(session, origin.document, origin.stamp, grant=grant)
-            return None
-
-
-def _part(size: int, start: int, length: int | None) -> tuple[int, int]:
-    """First byte and number of bytes of a part of so many bytes.
-
-    Examples
-    --------
-    >>> _part(10, -4, None), _part(10, 8, 5), _part(10, 12, 1)
-    ((6, 4), (8, 2), (10, 0))
-    """
-    first = max(size + start, 0) if start < 0 else min(start, size)
-    return first, size - first if length is None else min(length, size - first)
-
-
-def cut(data: bytes, start: int, length: int | None) -> bytes:
-    """A part of some bytes, as `ServedArray.chunk` counts it."""
-    first, size = _part(len(data), start, length)
-    return data[first : first + size]

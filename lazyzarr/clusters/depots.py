@@ -10,7 +10,7 @@ Owns these steps. Refuses what would take a lock: of two different copies that a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Buffer, Callable
 from typing import Any
 
 import msgspec
@@ -56,7 +56,7 @@ class Site:
                 self._target = Bucket(place.scheme, place.authority, self.url, Session(self.options))
         return self._target
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: Buffer) -> None:
         """Write a chunk.
 
         Raises
@@ -64,7 +64,7 @@ class Site:
         SaveError
             The storage failed.
         """
-        named(self.url, lambda: self.target.put(f"{self.prefix}{key}", data))
+        named(self.url, lambda: self.target.put(f"{self.prefix}{key}", bytes(data)))
 
 
 class Depot:

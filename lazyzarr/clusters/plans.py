@@ -24,8 +24,9 @@ from lazyzarr.errors import LazyZarrError, SaveUnsupported, ShapeError
 from lazyzarr.ir import fill
 from lazyzarr.ir.array_metadata import array_metadata
 from lazyzarr.ir.layout import Json, Layout, NamedConfig
-from lazyzarr.lower.lowering import lower
+from lazyzarr.lower.lowering import Lowered, lower
 from lazyzarr.lower.placements import UNFED
+from lazyzarr.passing import may_pass
 
 if TYPE_CHECKING:
     from lazyzarr.view import View
@@ -47,6 +48,8 @@ class ArrayPlan(Struct, frozen=True):
     layout: Layout
     region: tuple[int, ...]
     """Cells of a region along each axis: whole chunks [cells]."""
+    passes: bool = False
+    """Whether stored chunks may be chunks of the array as they are."""
 
     @property
     def metadata(self) -> dict[str, Json]:
@@ -106,7 +109,8 @@ def array_plan(
     >>> plan.layout.chunk_shape, plan.region, [codec.name for codec in plan.layout.codecs]
     ((600, 200), (600, 400), ['bytes', 'zstd'])
     """
-    stored, bytes_codecs = _most(view)
+    lowered = lower(view.ir)
+    stored, bytes_codecs = _most(view, lowered)
     whole = tuple(max(n, 1) for n in view.shape)
     inner = stored_or_sensible(stored, view) if chunks is None else _lengths(view, chunks, "chunks")
     outer = inner if shards is None else _lengths(view, shards, "shards")
@@ -134,7 +138,7 @@ def array_plan(
     layout = Layout(view.data_type, view.schema.fill_value, outer, chain)
     _check(layout, path)
     region = _region(outer, stored or inner, whole, max(budget // item_bytes(view.dtype), 1), view.dtype)
-    return ArrayPlan(view, path, layout, region)
+    return ArrayPlan(view, path, layout, region, may_pass(lowered, layout))
 
 
 def stored_or_sensible(stored: tuple[int, ...] | None, view: View) -> tuple[int, ...]:
@@ -150,9 +154,8 @@ def stored_or_sensible(stored: tuple[int, ...] | None, view: View) -> tuple[int,
     return tuple(min(c, max(n, 1)) for c, n in zip(chunk, view.shape, strict=True))
 
 
-def _most(view: View) -> tuple[tuple[int, ...] | None, tuple[NamedConfig, ...]]:
+def _most(view: View, lowered: Lowered) -> tuple[tuple[int, ...] | None, tuple[NamedConfig, ...]]:
     """Chunk shape in the axes of the view, and codecs of bytes, of the stored arrays that most cells come from."""
-    lowered = lower(view.ir)
     placed = lowered.placements
     cells: dict[tuple[int, tuple[int, ...], tuple[int, ...]], float] = {}
     stored = np.flatnonzero(placed.source >= 0)

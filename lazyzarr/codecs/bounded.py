@@ -115,7 +115,15 @@ def gzip(configuration: Configuration, size: Size, cells: Cells) -> BytesStage:
         writer = zlib.compressobj(level, wbits=31)
         return writer.compress(data) + writer.flush()
 
-    return BytesStage(lambda data: streams("gzip", start, data, size), encode, size.compressed())
+    def decode(data: Bytes) -> bytes:
+        return streams("gzip", start, data, size)
+
+    def probe(data: Bytes) -> None:
+        # a stream of one member ends with the length of its content; one of several is seldom, and decoded to be sure
+        if bytes(data[:2]) != b"\x1f\x8b" or int.from_bytes(data[-4:], "little") != size.limit & 0xFFFFFFFF:
+            decode(data)
+
+    return BytesStage(decode, encode, size.compressed(), probe=probe)
 
 
 def deflate(configuration: Configuration, size: Size, cells: Cells) -> BytesStage:
@@ -269,7 +277,16 @@ def zstd(configuration: Configuration, size: Size, cells: Cells) -> BytesStage:
     def encode(data: Bytes) -> bytes:
         return _zstd.compress(data, level, checksum)
 
-    return BytesStage(decode, encode, size.compressed(), into if exact else None, each_into if exact else None)
+    def probe(data: Bytes) -> None:
+        try:
+            content, declared = zstd_content(data)
+        except _NATIVE_ERRORS as error:
+            raise malformed("zstd", error) from error
+        if declared:
+            size.check(content, "zstd")
+
+    both = (into, each_into) if exact else (None, None)
+    return BytesStage(decode, encode, size.compressed(), *both, probe=probe)
 
 
 def blosc_content(data: Bytes, size: Size) -> int:
@@ -316,7 +333,10 @@ def blosc(configuration: Configuration, size: Size, cells: Cells) -> BytesStage:
     def encode(data: Bytes) -> bytes:
         return _blosc.compress(data, name.encode(), level, shuffle, blocks, typesize)
 
-    return BytesStage(decode, encode, size.compressed(), into if size.exact else None)
+    def probe(data: Bytes) -> None:
+        blosc_content(data, size)
+
+    return BytesStage(decode, encode, size.compressed(), into if size.exact else None, probe=probe)
 
 
 def lz4(configuration: Configuration, size: Size, cells: Cells) -> BytesStage:

@@ -8,7 +8,7 @@ decoding stops at the first byte beyond it. Refuses chains with other than one a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Buffer, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from lazyzarr.codecs import registry
 from lazyzarr.codecs.serial import has_text, is_swapped
-from lazyzarr.codecs.sharding import Sharding, cells_of
+from lazyzarr.codecs.sharding import MISSING, Sharding, cells_of
 from lazyzarr.codecs.stages import (
     Array,
     ArrayStage,
@@ -114,6 +114,47 @@ class Chain:
         for stage in self._array_stages:
             array = stage.decode(array)
         return array
+
+    def check(self, data: Buffer) -> None:
+        """Look for damage that shows without a chunk being decoded: lengths, headers, outer checksums, the index of a shard.
+
+        Raises
+        ------
+        ChunkDecodeError, ChunkChecksumError
+            As `decode`.
+
+        Examples
+        --------
+        >>> chain = compile_chain(Layout("int16", 0, (2,), (NamedConfig("bytes", {"endian": "little"}),)))
+        >>> chain.check(b"1234")
+        """
+        found = octets(data)
+        for stage in self._bytes_stages:
+            if not stage.is_checksum:
+                if stage.probe is not None:
+                    stage.probe(found)
+                return
+            found = stage.decode(found)
+        sharding = self.sharding
+        if sharding is None:
+            if self._serializer.encoded.exact and len(found) != self._serializer.encoded.limit:
+                raise wrong_length("bytes", len(found), self._serializer.encoded.limit)
+            return
+        view = memoryview(found)
+        at, length = sharding.index_range(len(view))
+        offsets, lengths = sharding.parse_index(view[at : at + length], len(view))
+        if sharding.chain.guards:
+            for offset, size in zip(offsets.reshape(-1).tolist(), lengths.reshape(-1).tolist(), strict=True):
+                if offset != MISSING:
+                    sharding.chain.check(view[offset : offset + size])
+
+    @property
+    def guards(self) -> bool:
+        """Whether `check` can find anything."""
+        stages = self._bytes_stages
+        if stages:
+            return stages[0].is_checksum or stages[0].probe is not None
+        return self.sharding is not None or self._serializer.encoded.exact
 
     def _serialized(self, data: Bytes) -> Array:
         for stage in self._bytes_stages:

@@ -97,4 +97,4 @@ def _stage(codec: str, value: Callable[[Bytes], int], size: Size, location: obje
     def into(data: Bytes, out: Array) -> None:
         out[:] = np.frombuffer(decode(data), np.uint8)
 
-    return BytesStage(decode, encode, encoded, into if size.exact else None)
+    return BytesStage(decode, encode, encoded, into if size.exact else None, is_checksum=True)

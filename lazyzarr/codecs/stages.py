@@ -106,6 +106,10 @@ class BytesStage:
     """Decodes straight into a writable contiguous array of bytes, where the decoder can."""
     each_into: Callable[[memoryview, Sequence[int], Array], bool] | None = None
     """Decodes several chunks, end to end and of these lengths, into one such array in one call; False: it cannot."""
+    is_checksum: bool = False
+    """Whether it only guards the bytes, so that decoding is checking."""
+    probe: Callable[[Bytes], None] | None = None
+    """Raises, as `decode` would, for damage that shows in the headers of the bytes."""
 
 
 def octets(data: Buffer) -> Bytes:

@@ -65,6 +65,7 @@ def choose(
     *,
     chunks: Lengths | None = None,
     codecs: tuple[NamedConfig, ...] | None = None,
+    fill_value: Json | None = None,
     rectilinear: bool = True,
     **carried: Any,
 ) -> Choice:
@@ -76,6 +77,8 @@ def choose(
         The grid, instead of a choice: for each axis a length or all lengths [cells].
     codecs
         The chain, instead of that of most cells.
+    fill_value
+        Instead of that of most chunks.
     rectilinear
         Whether the chunks along an axis may have different lengths.
     """
@@ -84,7 +87,7 @@ def choose(
         facts.add(as_runs(block))
     for number in np.unique(lowered.placements.source[lowered.placements.source < 0]).tolist():
         facts.shows(lowered.constants[-1 - number].value)
-    target = _target(facts, codecs)
+    target = _target(facts, codecs, fill_value)
     grids = [chunks] if chunks is not None else _grids(facts, target, rectilinear)
     plans = [_Plan(facts, target, Grid(facts.shape, lengths)) for lengths in grids]
     best = min(plans, key=lambda plan: plan.cells)
@@ -94,7 +97,7 @@ def choose(
     return Choice(manifest, np.flatnonzero(best.dirty.reshape(-1)), best.nbytes, tuple(_problems(facts, target, best)))
 
 
-def _target(facts: Facts, codecs: tuple[NamedConfig, ...] | None) -> _Target:
+def _target(facts: Facts, codecs: tuple[NamedConfig, ...] | None, fill_value: Json | None) -> _Target:
     forms, orders = list(facts.forms.values()), list(facts.orders)
     cells = np.zeros((len(forms) + 1, max(len(orders), 1)))
     for part, boxes in _kept(facts):
@@ -112,7 +115,7 @@ def _target(facts: Facts, codecs: tuple[NamedConfig, ...] | None) -> _Target:
     kept = [_keeps(order, one) for one in orders]
     chosen = np.array([*alike, False], bool)
     ordered = np.array(kept or [True], bool)
-    fill = _fill(facts, chosen, ordered)
+    fill = _fill(facts, chosen, ordered) if fill_value is None else fill_value
     data_type = facts.lowered.schema.data_type
     fills = np.array([*(same(value, fill, data_type) for value in facts.fills.values()), True], bool)
     return _Target(form, order, fill, chosen, ordered, fills)
