@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lazyzarr import api as lz
-from lazyzarr.cli.options import Allow, Json, Url, Variable
+from lazyzarr.cli.options import Allow, Json, Storage, Url, Variable, storage_options
 from lazyzarr.cli.output import out, say, say_json
 from lazyzarr.clusters.copying import MEMORY, copy
 from lazyzarr.display import spelling
@@ -25,9 +25,12 @@ Lengths = Annotated[str | None, typer.Option(help="Cells along each axis, such a
 
 def copy_(
     url: Url,
-    target: Annotated[str, typer.Argument(help="Directory that will be the Zarr array or group.")],
+    target: Annotated[
+        str, typer.Argument(help="Directory that will be the Zarr array or group, or its URL in a bucket.")
+    ],
     variable: Variable = None,
     allow: Allow = None,
+    storage: Storage = None,
     chunks: Lengths = None,
     shards: Lengths = None,
     codecs: Annotated[
@@ -49,7 +52,8 @@ def copy_(
         "shards": _lengths("--shards", shards),
         "codecs": _codecs(codecs),
     }
-    found = lz.open(url, variable=variable, allow=allow or ())
+    remote = storage_options(storage)
+    found = lz.open(url, variable=variable, allow=allow or (), storage_options=remote)
     client = None if scheduler is None else _client(scheduler)
     console = out()
     columns = (TextColumn("copy"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -64,17 +68,18 @@ def copy_(
                 resume=not restart,
                 memory=memory << 20,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
+                storage_options=remote,
                 **options,
             )
     finally:
         if client is not None:
             client.close()
-    _tell(target, as_json)
+    _tell(target, lz.open(target, storage_options=remote), as_json)
 
 
-def _tell(target: str, as_json: bool) -> None:
+def _tell(target: str, found: View | lz.Group, as_json: bool) -> None:
     """What is at the target now."""
-    arrays = dict(_arrays(lz.open(target), ""))
+    arrays = dict(_arrays(found, ""))
     if as_json:
         say_json({"target": target, "arrays": {name: _facts(view) for name, view in arrays.items()}})
         return

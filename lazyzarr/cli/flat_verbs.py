@@ -19,7 +19,7 @@ from rich.progress import Progress
 from lazyzarr import api as lz
 from lazyzarr import formats
 from lazyzarr.access.url import to_path
-from lazyzarr.cli.options import Allow, Json, Url, Variable, views_below
+from lazyzarr.cli.options import Allow, Json, Storage, Url, Variable, storage_options, views_below
 from lazyzarr.cli.output import FAILED, out, say, say_json
 from lazyzarr.display import spelling
 from lazyzarr.display.flat import flatness_of
@@ -58,6 +58,7 @@ def flatten(
     url: Url,
     variable: Variable = None,
     allow: Allow = None,
+    storage: Storage = None,
     materialize: Annotated[
         Materialize, typer.Option(help="boundary: decode, cut and write the chunks that cannot be references.")
     ] = Materialize.NONE,
@@ -69,7 +70,7 @@ def flatten(
     """Say the class, grid and codec chain of a view, or every reason why it is no plain array, with a remedy."""
     if materialize is Materialize.NONE and (into is not None or dry_run):
         raise SelectionError("flatten with --into or --dry-run; nothing is written; add --materialize boundary")
-    found = lz.open(url, variable=variable, allow=allow or ())
+    found = lz.open(url, variable=variable, allow=allow or (), storage_options=storage_options(storage))
     told: dict[str, Any] = {}
     failed = False
     for name, view in views_below(found, ""):
@@ -93,6 +94,7 @@ def export(
     to: Annotated[Format, typer.Option("--to", help=f"One of {FORMATS}.")],
     variable: Variable = None,
     allow: Allow = None,
+    storage: Storage = None,
     name: Annotated[str, typer.Option(help="Name of the array in the target, where the source is one view.")] = "data",
     overwrite: Annotated[bool, typer.Option(help="Replace a file, or arrays of a repository.")] = False,
     relative: Annotated[
@@ -108,7 +110,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a view or a group in the format of others: kerchunk, Icechunk, TensorStore, HDF5 virtual datasets and more."""
-    views = lz.open(source, variable=variable, allow=allow or ())
+    views = lz.open(source, variable=variable, allow=allow or (), storage_options=storage_options(storage))
     if into is not None and to in (Format.VDS, Format.TENSORSTORE):
         raise SelectionError(f"export --to {to} --into; it refers to whole arrays only; leave out --into")
     if to is Format.TENSORSTORE and not isinstance(views, View):

@@ -13,7 +13,7 @@ import msgspec
 import typer
 from rich.progress import Progress
 
-from lazyzarr.cli.options import Json
+from lazyzarr.cli.options import Json, Storage, storage_options
 from lazyzarr.cli.output import out, say
 from lazyzarr.display import spelling
 
@@ -28,6 +28,7 @@ def resolve(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a dask scheduler, whose workers open the files.")
     ] = None,
+    storage: Storage = None,
     as_json: Json = False,
 ) -> None:
     """Make the dataset that a definition describes, or append the files that are new since the last time."""
@@ -42,6 +43,7 @@ def resolve(
             overwrite=overwrite,
             scheduler=scheduler,
             progress=lambda count, total: bar.update(task, completed=count, total=total),
+            storage_options=storage_options(storage),
         )
     if as_json:
         console.print_json(msgspec.json.encode(done).decode())

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from lazyzarr import api as lz
-from lazyzarr.cli.options import Allow, Json, Url, Variable
+from lazyzarr.cli.options import Allow, Json, Storage, Url, Variable, storage_options
 from lazyzarr.cli.output import say, say_json
 from lazyzarr.errors import ExtraMissing
 
@@ -21,6 +21,7 @@ def serve_(
     url: Url,
     variable: Variable = None,
     allow: Allow = None,
+    storage: Storage = None,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for every network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
     origin: Annotated[
@@ -31,7 +32,7 @@ def serve_(
     as_json: Json = False,
 ) -> None:
     """Serve a view or a group as plain Zarr v3 over HTTP, with a page for people."""
-    found = lz.open(url, variable=variable, allow=allow or ())
+    found = lz.open(url, variable=variable, allow=allow or (), storage_options=storage_options(storage))
     running = _module()
     with running.serve(found, host=host, port=port, origins=origin or ("*",), rectilinear=rectilinear) as server:
         if as_json:

@@ -19,7 +19,7 @@ from lazyzarr import stages
 from lazyzarr.checking import SAMPLE, Failure, Report, check
 from lazyzarr.cli.copy_verb import copy_
 from lazyzarr.cli.flat_verbs import export, flatten
-from lazyzarr.cli.options import Allow, Json, Url, Variable, views_below
+from lazyzarr.cli.options import Allow, Json, Storage, Url, Variable, storage_options, views_below
 from lazyzarr.cli.output import EXIT_CODES, FAILED, Verbs, example, out, say, say_json, write_page
 from lazyzarr.cli.resolve_verb import resolve
 from lazyzarr.cli.serve_verb import serve_
@@ -98,10 +98,11 @@ def info(
     url: Url,
     variable: Variable = None,
     allow: Allow = None,
+    storage: Storage = None,
     as_json: Json = False,
 ) -> None:
     """Say what is at a location: shape, type, class, sources."""
-    found = lz.open(url, variable=variable, allow=allow or ())
+    found = lz.open(url, variable=variable, allow=allow or (), storage_options=storage_options(storage))
     if as_json:
         say_json(_facts(found))
     elif isinstance(found, View):
@@ -120,6 +121,7 @@ def explain(
     url: Url,
     variable: Variable = None,
     allow: Allow = None,
+    storage: Storage = None,
     stage: Annotated[
         str, typer.Option(help=f"One of {', '.join(STAGES)}.", autocompletion=lambda: list(STAGES))
     ] = "optimized",
@@ -131,7 +133,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say what a view becomes on its way to a read."""
-    view = _view(url, variable, allow)
+    view = _view(url, variable, allow, storage)
     if stage not in STAGES:
         raise SelectionError(f"explain --stage {stage}; there is no such stage; give one of {', '.join(STAGES)}")
     if html is not None:
@@ -151,6 +153,7 @@ def check_(
     url: Url,
     variable: Variable = None,
     allow: Allow = None,
+    storage: Storage = None,
     sample: Annotated[int, typer.Option(min=0, help="Chunks that are read.")] = SAMPLE,
     every: Annotated[bool, typer.Option("--all", help="Read every chunk.")] = False,
     deep: Annotated[
@@ -160,7 +163,9 @@ def check_(
 ) -> None:
     """Verify that sources exist and are unchanged, and that a sample of chunks decodes."""
     reports: dict[str, Report] = {}
-    for name, member in views_below(lz.open(url, variable=variable, allow=allow or ()), ""):
+    for name, member in views_below(
+        lz.open(url, variable=variable, allow=allow or (), storage_options=storage_options(storage)), ""
+    ):
         if isinstance(member, LazyZarrError):
             reports[name] = Report(failures=[Failure(name, member.reason, f"cannot be opened: {member}")])
         else:
@@ -184,13 +189,15 @@ def append(
     variable: Variable = None,
     axis: Annotated[str, typer.Option(help="Number or name of the dimension to append along.")] = "0",
     allow: Allow = None,
+    storage: Storage = None,
     as_json: Json = False,
 ) -> None:
     """Append to a saved view; or all arrays of one file or group to the members of a saved group with their names."""
-    opened = [lz.open(source, variable=variable, allow=allow or ()) for source in sources]
+    options = storage_options(storage)
+    opened = [lz.open(source, variable=variable, allow=allow or (), storage_options=options) for source in sources]
     number = int(axis) if axis.lstrip("-").isdigit() else axis
-    lz.append(target, opened[0] if len(opened) == 1 else opened, axis=number)
-    found = lz.open(target, allow=allow or ())
+    lz.append(target, opened[0] if len(opened) == 1 else opened, axis=number, storage_options=options)
+    found = lz.open(target, allow=allow or (), storage_options=options)
     if as_json:
         say_json(_facts(found))
     else:
@@ -211,12 +218,15 @@ def refresh(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only.")] = False,
     allow: Allow = None,
+    storage: Storage = None,
     as_json: Json = False,
 ) -> None:
     """Look at all sources of a saved view anew, and renew their stamps unless something else changed."""
     kinds: Any = accept or ()
     try:
-        report = lz.refresh(target, accept=kinds, dry_run=dry_run, allow=allow or ())
+        report = lz.refresh(
+            target, accept=kinds, dry_run=dry_run, allow=allow or (), storage_options=storage_options(storage)
+        )
     except lz.RefreshRefused as error:
         report = error.report
     if as_json:
@@ -237,8 +247,8 @@ def schema(
     typer.echo(text.decode(), nl=False)
 
 
-def _view(url: str, variable: str | None, allow: list[str] | None) -> View:
-    found = lz.open(url, variable=variable, allow=allow or ())
+def _view(url: str, variable: str | None, allow: list[str] | None, storage: str | None) -> View:
+    found = lz.open(url, variable=variable, allow=allow or (), storage_options=storage_options(storage))
     if isinstance(found, View):
         return found
     names = ", ".join(list(found)[:20])

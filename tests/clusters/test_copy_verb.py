@@ -14,6 +14,9 @@ from typer.testing import CliRunner, Result
 
 import lazyzarr as lz
 from lazyzarr.cli.verbs import app
+from tests.clusters.test_remote_copies import Bucket, bucket, endpoint
+
+__all__ = ["bucket", "endpoint"]
 
 CELLS = np.arange(20 * 30).reshape(20, 30)
 
@@ -76,3 +79,29 @@ def test_copy_refuses(saved: Path, tmp_path: Path) -> None:
         assert f"[{reason}]" in done.stderr
     assert run("copy", saved, tmp_path / "c.zarr", "--overwrite", "--restart").exit_code == 0
     assert sorted(os.listdir(tmp_path)) == ["a.zarr", "c.zarr", "v.zarr"]
+
+
+def test_buckets(saved: Path, tmp_path: Path, bucket: Bucket) -> None:
+    (tmp_path / "o.json").write_text(json.dumps(bucket.options))
+    place = "s3://copies/cli.zarr"
+    done = run("copy", saved, place, "--chunks", "5,10", "--storage-options", tmp_path / "o.json")
+    assert done.exit_code == 0, done.output
+    assert "int64 (20, 30), chunks (5, 10)" in done.output
+    back = run("copy", place, tmp_path / "back.zarr", "--storage-options", json.dumps(bucket.options), "--json")
+    assert back.exit_code == 0, back.output
+    np.testing.assert_array_equal(lz.open(tmp_path / "back.zarr")[...], CELLS[::-1])
+    told = run("info", place, "--storage-options", tmp_path / "o.json", "--json")
+    assert json.loads(told.output)["shape"] == [20, 30]
+
+
+@pytest.mark.parametrize("given", ["no.json", '{"s3://": 7}', "{secret"])
+def test_options_that_are_none(saved: Path, given: str) -> None:
+    done = CliRunner().invoke(app, ["info", str(saved), "--storage-options", given])
+    assert done.exit_code == 2
+    assert "--storage-options" in done.output
+    assert "secret" not in done.output
+
+
+def test_every_verb_that_opens_something_takes_options() -> None:
+    for verb in ("info", "explain", "check", "flatten", "export", "copy", "append", "refresh", "serve", "resolve"):
+        assert "--storage-options" in run(verb, "--help").output
