@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from lazyzarr.access.url import child, to_path
+from lazyzarr.access.url import child
 from lazyzarr.display.flat import advised_grid
 from lazyzarr.document.decode import decode, generation_of
 from lazyzarr.document.groups import ArrayMember, ViewMember, add_array, add_view, encode_member, regrown
 from lazyzarr.document.plain_array import Content, encode_chunk
-from lazyzarr.document.publish import publish_changes
 from lazyzarr.document.tables import FOLDER
 from lazyzarr.errors import CombineError, SaveUnsupported
 from lazyzarr.fitting import fitting, views_of
@@ -30,7 +29,7 @@ from lazyzarr.ir.layout import Json, StoredArray
 from lazyzarr.leaves import source
 from lazyzarr.members import disagreements, is_view, lengths_of, members_of
 from lazyzarr.opening import inline
-from lazyzarr.places import Place, repeated
+from lazyzarr.places import Outdated, Place, repeated
 from lazyzarr.read import Reader
 from lazyzarr.view import View
 
@@ -120,21 +119,19 @@ def append_members(
     options: Mapping[str, Mapping[str, Any]] | None,
     *,
     derived: Derived | None = None,
+    lengths: Mapping[str, int] | None = None,
 ) -> None:
     """Append to members of a group in one step, each along an axis of its own; names are paths below the group.
 
     Parameters
     ----------
+    lengths
+        Cells along the first axis that members have to have, lest something is appended twice.
     derived
         Makes the new form of members that are no longer forms of the old one. Their tables are written where the group
         does not have them.
     """
-    if not place.is_local:
-        raise SaveUnsupported(
-            "append to a group that is not a local directory; several objects cannot be changed in one step there; "
-            "append to its views one by one",
-            where=place.url,
-        )
+    place.finish()
     if is_view(place.document()):
         raise SaveUnsupported("append of a mapping to a view; a view takes views; give one", where=place.url)
     added = {name: item if _is_values(item) else opened_views(item, options) for name, item in more.items()}
@@ -142,6 +139,12 @@ def append_members(
     def change(root: bytes) -> None:
         texts, problems = members_of(place, root)
         expected = {"zarr.json": generation_of(root)}
+        for name, length in (lengths or {}).items():
+            if name in texts and lengths_of(texts[name]).shape[0] != length:
+                raise Outdated(
+                    "append to a group that somebody else has appended to meanwhile; look again at what is there",
+                    where=place.url,
+                )
         done: dict[str, _Grown] = {}
         for name, item in added.items():
             if name not in texts:
@@ -169,7 +172,7 @@ def append_members(
         gone = [path for member in done.values() for path in member.gone]
         nodes = {path: node for member in done.values() for path, node in member.nodes.items()}
         files["zarr.json"] = regrown(root, nodes, gone)
-        publish_changes(to_path(place.url), files, expected=expected, gone=gone)
+        place.change(files, expected=expected, gone=gone, hides=derived is not None)
 
     repeated(place, change)
 

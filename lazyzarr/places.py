@@ -9,7 +9,7 @@ import importlib
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from lazyzarr.access.session import Session
@@ -17,7 +17,7 @@ from lazyzarr.access.url import child, from_user, to_path
 from lazyzarr.document.decode import generation_of
 from lazyzarr.document.encode import EncodedView
 from lazyzarr.document.plain_array import Content
-from lazyzarr.document.publish import publish
+from lazyzarr.document.publish import publish, publish_changes
 from lazyzarr.errors import SaveConflict, SaveUnsupported, SourceMissing
 
 _ATTEMPTS = 60
@@ -82,6 +82,44 @@ class Place:
         else:
             remote.publish_remote(self.url, files, session=self.session, overwrite=overwrite, expected=expected)
 
+    def change(
+        self,
+        files: Mapping[str, Content],
+        *,
+        expected: Mapping[str, str],
+        gone: Collection[str] = (),
+        hides: bool = False,
+    ) -> None:
+        """Put changed files of the group there in place, all in one step; in a bucket by way of a journal.
+
+        Parameters
+        ----------
+        files, expected, gone
+            As `lazyzarr.document.publish.publish_changes`; in a bucket nothing is let go of.
+        hides
+            Whether a reader that finds some of it changed could take it for what it is not.
+        """
+        if self.is_local:
+            publish_changes(to_path(self.url), files, expected=expected, gone=gone)
+            return
+        if self.url.startswith("store://"):
+            raise SaveUnsupported(
+                "change of a group in a Zarr store; several objects cannot be changed in one step there; change its views "
+                "one by one, or give the URL of the group",
+                where=self.url,
+            )
+        remote = importlib.import_module("lazyzarr.document.remote_publish")
+        remote.change_remote(self.url, files, session=self.session, expected=expected, hides=hides)
+
+    def finish(self) -> None:
+        """Finish a change of a group in a bucket that somebody began and did not end."""
+        if not self.is_local and not self.url.startswith("store://"):
+            importlib.import_module("lazyzarr.document.remote_publish").finish_remote(self.url, session=self.session)
+
+
+class Outdated(SaveConflict):
+    """What a change was made for is no more, so that making it again would not help."""
+
 
 def repeated[T](place: Place, change: Callable[[bytes], T]) -> T:
     """Make a change of the document at a place, once more whenever someone else changed it meanwhile.
@@ -100,6 +138,8 @@ def repeated[T](place: Place, change: Callable[[bytes], T]) -> T:
         text = place.document()
         try:
             return change(text)
+        except Outdated:
+            raise
         except SaveConflict:
             if attempt == _ATTEMPTS - 1 or generation_of(place.document()) == generation_of(text):
                 raise

@@ -17,12 +17,11 @@ import numpy as np
 from msgspec import Struct
 
 from lazyzarr.access.policy import grant_for
-from lazyzarr.access.url import child, shown, to_path
+from lazyzarr.access.url import child, shown
 from lazyzarr.document.decode import decode, generation_of
 from lazyzarr.document.encode import EncodedView
 from lazyzarr.document.groups import add_view, encode_member, regrown
 from lazyzarr.document.plain_array import Content
-from lazyzarr.document.publish import publish_changes
 from lazyzarr.errors import ProblemList, SaveUnsupported, SourceError
 from lazyzarr.examining import Found, arrays_of, examine, growing_end
 from lazyzarr.growing import member_of
@@ -152,6 +151,7 @@ def refresh(
         raise SaveUnsupported(f'refresh accepting {", ".join(unknown)}; accepted can be "grown" and "metadata"')
     place = Place(target, storage_options)
     grant = place.session.add_grant(grant_for(place.url, tuple(allow)))
+    place.finish()
 
     def change(root: bytes) -> RefreshReport:
         if is_view(root):
@@ -225,12 +225,6 @@ def _put(place: Place, root: bytes, texts: Mapping[str, bytes], new: Mapping[str
     if "" in new:
         place.put(new[""], expected=generation_of(root), sweep=False)
         return
-    if not place.is_local:
-        raise SaveUnsupported(
-            "refresh of a group that is not a local directory; several documents cannot be replaced in one step there; "
-            "refresh its views one by one",
-            where=place.url,
-        )
     files: dict[str, Content] = {}
     nodes: dict[str, Mapping[str, Json]] = {}
     for name, view in new.items():
@@ -238,7 +232,7 @@ def _put(place: Place, root: bytes, texts: Mapping[str, bytes], new: Mapping[str
     files["zarr.json"] = regrown(root, nodes)
     expected = {"zarr.json": generation_of(root)}
     expected |= {f"{name}/zarr.json": generation_of(texts[name]) for name in new}
-    publish_changes(to_path(place.url), files, expected=expected)
+    place.change(files, expected=expected)
 
 
 def _renewed(graph: Graph, new: Mapping[StoredArray, StoredArray]) -> Graph:

@@ -32,7 +32,7 @@ from lazyzarr.definition.report import Resolution, array_report, file_report
 from lazyzarr.definition.selections import Selected, Selector
 from lazyzarr.display.flat import advised_grid
 from lazyzarr.document.groups import ArrayMember, GroupMember, Member, ViewMember, encode_group
-from lazyzarr.errors import SaveUnsupported, SourceMissing
+from lazyzarr.errors import SourceMissing
 from lazyzarr.group import DEFINITION as REMEMBERED
 from lazyzarr.group import MEMORY, Group
 from lazyzarr.opening import Opening
@@ -207,6 +207,7 @@ class _Resolving:
         """The dataset that is there, if it was resolved from this definition, which may reach the stores."""
         if self.place.url.startswith("store://"):
             return None
+        self.place.finish()
         try:
             memory = msgspec.json.decode(self.place.document(MEMORY))
         except SourceMissing:
@@ -230,12 +231,6 @@ class _Resolving:
         dim = steps.growth(whole.plans)
         if not new or dim is None:
             return self.resolution(whole, written=False, appended=0, whatever=False)
-        if not self.place.is_local and not dry_run:
-            raise SaveUnsupported(
-                f"resolve; {sum(plan.rows for plan in new.values())} files are new, and a dataset in a bucket cannot be "
-                "changed in one step; resolve into a local directory, which grows, and copy that, or give a new name",
-                where=shown(self.place.url),
-            )
         grows = {
             name: view
             for name, view in saved.items()
@@ -258,7 +253,9 @@ class _Resolving:
         if not dry_run:
             columns = {f"{MEMORY}/{name}": column for name, column in marks.items()}
             axes: dict[str, int | str] = {**dict.fromkeys(change.appended, dim), **dict.fromkeys(columns, 0)}
-            append_members(self.place, change.appended | columns, axes, self.options, derived=change.derived)
+            derived = change.derived if change.anew else None
+            lengths = {f"{MEMORY}/{name}": len(stored[name]) for name in marks}
+            append_members(self.place, change.appended | columns, axes, self.options, derived=derived, lengths=lengths)
         rows = sum(plan.rows for plan in new.values())
         return self.resolution(dataset, written=not dry_run, appended=rows, whatever=dry_run)
 

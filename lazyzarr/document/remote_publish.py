@@ -2,8 +2,8 @@
 
 Owns publication where there are no directories: tables first, under names made from their content, then the document
 in one conditional request (``If-None-Match`` for a new one, ``If-Match`` over the one that was looked at). A reader
-sees the old document or the new one. Refuses to replace whole groups, which no sequence of requests does in one step,
-and stores that cannot put conditionally.
+sees the old document or the new one. Whole groups are changed by way of a journal
+(`lazyzarr.document.remote_changes`), which takes conditional requests, too. Refuses stores that cannot put conditionally.
 
 Tables that no document names any more are left; the listing and deleting of others' objects is not ours to decide.
 """
@@ -24,9 +24,12 @@ from lazyzarr.document.decode import generation_of
 from lazyzarr.document.encode import EncodedView
 from lazyzarr.document.ownership import examine_text
 from lazyzarr.document.plain_array import Content
+from lazyzarr.document.remote_changes import NOTHING, change, finish
 from lazyzarr.errors import ExtraMissing, LazyZarrError, SaveConflict, SaveError, SaveUnsupported
 
 _DOCUMENT = "zarr.json"
+_OLDER = (".zarray", ".zgroup")
+"""Documents of nodes of Zarr version 2."""
 _RETRIES = 2
 KIND = {"s3": "S3Store", "gs": "GCSStore", "az": "AzureStore"}
 
@@ -87,6 +90,27 @@ def publish_remote(
     publish_to(Bucket(place.scheme, place.authority, url, session), key_of(url), view, url, overwrite, expected)
 
 
+def change_remote(
+    url: str,
+    files: Mapping[str, Content],
+    *,
+    session: Session,
+    expected: Mapping[str, str],
+    hides: bool = False,
+) -> None:
+    """Put changed files of a saved group in a bucket in place; as `lazyzarr.document.remote_changes.change`."""
+    place = parse(url, trusted=True)
+    target = Bucket(place.scheme, place.authority, url, session)
+    change(target, key_of(url), files, expected=expected, where=url, hides=hides)
+
+
+def finish_remote(url: str, *, session: Session) -> None:
+    """Make the change of a group in a bucket that somebody began."""
+    place = parse(url, trusted=True)
+    if place.scheme in KIND:
+        finish(Bucket(place.scheme, place.authority, url, session), key_of(url), url)
+
+
 def publish_store(
     store: Any,
     path: str,
@@ -128,13 +152,25 @@ def publish_to(
 ) -> None:
     """Put files in place below a prefix: the document last, and on condition."""
     files = view.files() if isinstance(view, EncodedView) else dict(view)
-    document = files.pop(_DOCUMENT)
     key = f"{prefix}/{_DOCUMENT}" if prefix else _DOCUMENT
     found = target.get(key)
+    if found is not None and found[0] == NOTHING:
+        finish(target, prefix, where)
+        found = target.get(key)
     if found is None and expected is not None:
         raise _changed(where)
     if found is not None:
-        _refuse(found[0], isinstance(view, EncodedView), where, overwrite, expected)
+        _refuse(found[0], isinstance(view, EncodedView), where, overwrite, expected, isinstance(target, Bucket))
+        if examine_text(found[0]).kind == "group":
+            change(target, prefix, files, expected={_DOCUMENT: generation_of(found[0])}, where=where, hides=True)
+            return
+    elif any(target.get(f"{prefix}/{name}" if prefix else name) for name in _OLDER):
+        raise SaveConflict(
+            "save: the target is a node of Zarr version 2, which lazyzarr did not write; both would be there; remove it "
+            "yourself or choose another name",
+            where=where,
+        )
+    document = files.pop(_DOCUMENT)
     for name, content in files.items():
         target.put(f"{prefix}/{name}" if prefix else name, _bytes(content))
     text = _bytes(document)
@@ -146,7 +182,9 @@ def publish_to(
         raise _changed(where)
 
 
-def _refuse(text: bytes, is_view: bool, where: str, overwrite: bool, expected: str | None) -> None:
+def _refuse(
+    text: bytes, is_view: bool, where: str, overwrite: bool, expected: str | None, has_conditions: bool
+) -> None:
     existing = examine_text(text)
     if not overwrite and expected is None:
         raise SaveConflict(
@@ -160,9 +198,15 @@ def _refuse(text: bytes, is_view: bool, where: str, overwrite: bool, expected: s
             "replaced; remove it yourself or choose another name",
             where=where,
         )
-    if existing.kind != "view" or not is_view:
+    if (existing.kind == "view") != is_view:
         raise SaveUnsupported(
-            "save: a whole group in a bucket cannot be replaced in one step; save its views one by one, or the group "
+            f"save: the target is {existing.what}; in a bucket a view replaces a view and a group a group; choose another "
+            "name",
+            where=where,
+        )
+    if not is_view and not has_conditions:
+        raise SaveUnsupported(
+            "save: a whole group in a Zarr store cannot be replaced in one step; save its views one by one, or the group "
             "under a new name",
             where=where,
         )

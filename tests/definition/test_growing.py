@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import zarr
 
 import lazyzarr as lz
+from lazyzarr.definition import resolve as resolving
 
 DEFINITION = """
 lazyzarr: 1
@@ -104,3 +106,24 @@ def test_series_without_an_end_goes_as_far_as_there_are_files(tmp_path: Path) ->
     group = lz.open(tmp_path / "o.zarr")
     assert group["a"].read()[:, 1].tolist() == list(range(400))
     assert group["n"].read().tolist() == list(range(400))
+
+
+def test_two_that_grow_at_once_append_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another resolve of the same files comes between the planning of the first one and its writing."""
+    for number in range(5):
+        day(tmp_path, number)
+    lz.resolve(define(tmp_path, "2004-02-29"), tmp_path / "o.zarr")
+    definition = define(tmp_path, "2004-03-02")
+    append = resolving.append_members
+
+    def late(*given: Any, **options: Any) -> None:
+        monkeypatch.setattr(resolving, "append_members", append)
+        assert lz.resolve(definition, tmp_path / "o.zarr").appended == 2
+        append(*given, **options)
+
+    monkeypatch.setattr(resolving, "append_members", late)
+    with pytest.raises(lz.SaveConflict, match="appended to meanwhile"):
+        lz.resolve(definition, tmp_path / "o.zarr")
+    group = lz.open(tmp_path / "o.zarr")
+    assert group["a"].read()[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert group["time"].read().tolist() == [0, 24, 48, 72, 96]

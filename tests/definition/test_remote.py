@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 
 import lazyzarr as lz
+from lazyzarr.document.remote_publish import Bucket
 from tests.faults import conftest as servers_of_faults
 from tests.servers import RangeServer
 
@@ -129,9 +132,89 @@ def test_the_dataset_in_a_bucket(tmp_path: Path, upload: Any, options: Any) -> N
     assert cells(out, (), options) == ([0.5, 1.0], [0, 24], [1.0])
     same = lz.resolve(define(tmp_path, "s3://bucket/d", "to: 2024-01-02"), out, storage_options=options)
     assert (same.written, same.opened) == (False, 0)
-    with pytest.raises(lz.SaveUnsupported, match="1 files are new"):
-        lz.resolve(define(tmp_path, "s3://bucket/d", "to: 2024-01-03"), out, storage_options=options)
-    assert cells(out, (), options)[0] == [0.5, 1.0]
+    grown = lz.resolve(define(tmp_path, "s3://bucket/d", "to: 2024-01-03"), out, storage_options=options)
+    assert (grown.written, grown.opened, grown.appended) == (True, 1, 1)
+    assert cells(out, (), options) == ([0.5, 1.0, 1.5], [0, 24, 48], [1.0, 1.5])
+    dataset = xr.open_dataset(out, engine="lazyzarr", storage_options=options, decode_times=False)
+    assert dataset.a.values[:, 0].tolist() == [0.5, 1.0, 1.5]
+    again = lz.resolve(
+        define(tmp_path, "s3://bucket/d", "to: 2024-01-02"), out, storage_options=options, overwrite=True
+    )
+    assert again.opened == 2
+    assert cells(out, (), options) == ([0.5, 1.0], [0, 24], [1.0])
+
+
+def test_a_dataset_in_a_bucket_whose_selections_are_made_anew(tmp_path: Path, upload: Any, options: Any) -> None:
+    for number in (1, 2, 3, 4):
+        day(tmp_path / "d", number)
+    upload(tmp_path / "d", "d")
+    out = "s3://bucket/o.zarr"
+    for end, late in (("to: 2024-01-03", [1.0, 1.5]), ("to: 2024-01-04", [1.5, 2.0])):
+        path = define(tmp_path, "s3://bucket/d", end)
+        path.write_text(path.read_text().replace("[1, null]", "[-2, null]"))
+        lz.resolve(path, out, storage_options=options)
+        assert cells(out, (), options)[2] == late
+
+
+def test_growing_in_a_bucket_that_was_stopped_goes_on(
+    tmp_path: Path, upload: Any, options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before each of its writes: the next run has the same data set as one that was never stopped."""
+    for number in (1, 2, 3):
+        day(tmp_path / "d", number)
+    upload(tmp_path / "d", "d")
+    real = Bucket.replace, Bucket.create
+    stopped = 0
+    for number in range(30):
+        out = f"s3://bucket/o{number}.zarr"
+        lz.resolve(define(tmp_path, "s3://bucket/d", "to: 2024-01-02"), out, storage_options=options)
+        writes = [0]
+
+        def counted(call: Any, writes: list[int] = writes, number: int = number) -> Any:
+            def write(self: Bucket, *given: Any) -> bool:
+                if writes[0] == number:
+                    raise KeyboardInterrupt
+                writes[0] += 1
+                return call(self, *given)
+
+            return write
+
+        monkeypatch.setattr(Bucket, "replace", counted(real[0]))
+        monkeypatch.setattr(Bucket, "create", counted(real[1]))
+        definition = define(tmp_path, "s3://bucket/d", "to: 2024-01-03")
+        try:
+            lz.resolve(definition, out, storage_options=options)
+            done = True
+        except KeyboardInterrupt:
+            done = False
+            stopped += 1
+        monkeypatch.setattr(Bucket, "replace", real[0])
+        monkeypatch.setattr(Bucket, "create", real[1])
+        lz.resolve(definition, out, storage_options=options)
+        assert cells(out, (), options) == ([0.5, 1.0, 1.5], [0, 24, 48], [1.0, 1.5])
+        if done:
+            break
+    assert stopped > 5
+
+
+def test_two_that_grow_one_dataset_at_once(tmp_path: Path, upload: Any, options: Any) -> None:
+    for number in (1, 2, 3, 4, 5):
+        day(tmp_path / "d", number)
+    upload(tmp_path / "d", "d")
+    out = "s3://bucket/o.zarr"
+    lz.resolve(define(tmp_path, "s3://bucket/d", "to: 2024-01-02"), out, storage_options=options)
+    definition = define(tmp_path, "s3://bucket/d", "to: 2024-01-05")
+
+    def grow(_: int) -> str:
+        try:
+            return str(lz.resolve(definition, out, storage_options=options).appended)
+        except lz.LazyZarrError as error:
+            return error.reason
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(grow, range(4)))
+    assert told.count("3") == 1, told
+    assert cells(out, (), options) == ([0.5, 1.0, 1.5, 2.0, 2.5], [0, 24, 48, 72, 96], [1.0, 1.5, 2.0, 2.5])
 
 
 def test_the_definition_and_its_table_in_a_bucket_and_behind_http(

@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import numpy as np
 import pytest
+import zarr
 from moto.server import ThreadedMotoServer
 from zarr.storage import LocalStore, MemoryStore
 
@@ -17,11 +18,13 @@ from lazyzarr.access.session import Session
 from lazyzarr.document.decode import decode, generation_of
 from lazyzarr.document.encode import EncodedView, encode
 from lazyzarr.document.groups import ArrayMember, GroupMember, encode_group
+from lazyzarr.document.plain_array import Content
 from lazyzarr.document.remote_publish import publish_remote, publish_store
 from lazyzarr.errors import SaveConflict, SaveError, SaveUnsupported
 from lazyzarr.ir.graph import GraphBuilder
 from lazyzarr.ir.nodes import Fill, Take
 from lazyzarr.ir.tables import Table
+from lazyzarr.opening import Opening
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 URL = "s3://bucket/some/v.zarr"
@@ -92,12 +95,47 @@ def test_what_is_not_ours_is_not_replaced(session: Session, server: str) -> None
         publish_remote(URL, view(URL, 1), session=session, overwrite=True)
 
 
-def test_a_group_is_created_and_not_replaced(session: Session) -> None:
-    files = encode_group(GroupMember({"a": ArrayMember(np.arange(3))}), base_url=URL)
-    publish_remote(URL, files, session=session)
+def test_a_group_is_created_and_replaced(session: Session) -> None:
+    def group(name: str, length: int) -> dict[str, Content]:
+        return encode_group(GroupMember({name: ArrayMember(np.arange(length))}), base_url=URL)
+
+    publish_remote(URL, group("a", 3), session=session)
     assert "a" in session.list_dir(URL)
-    with pytest.raises(SaveUnsupported):
-        publish_remote(URL, files, session=session, overwrite=True)
+    with pytest.raises(SaveConflict):
+        publish_remote(URL, group("a", 4), session=session)
+    publish_remote(URL, group("a", 4), session=session, overwrite=True)
+    found: Any = Opening(storage_options=session.options).open(URL)
+    assert found["a"].read().tolist() == [0, 1, 2, 3]
+    publish_remote(URL, group("b", 2), session=session, overwrite=True)
+    left: Any = Opening(storage_options=session.options).open(URL)
+    assert list(left) == ["b"]
+    with pytest.raises(SaveUnsupported, match="a group a group"):
+        publish_remote(URL, view(URL, 1), session=session, overwrite=True)
+
+
+def test_a_group_in_a_zarr_store_is_not_replaced() -> None:
+    files = encode_group(GroupMember({"a": ArrayMember(np.arange(3))}), base_url=URL)
+    store = MemoryStore()
+    publish_store(store, "", files)
+    with pytest.raises(SaveUnsupported, match="in one step"):
+        publish_store(store, "", files, overwrite=True)
+
+
+@pytest.mark.parametrize("name", [".zarray", ".zgroup"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_node_of_version_2_is_not_mixed_with_a_view(
+    session: Session, server: str, name: str, *, overwrite: bool
+) -> None:
+    client = boto3.client(
+        "s3", endpoint_url=server, aws_access_key_id="id", aws_secret_access_key="key", region_name="us-east-1"
+    )
+    client.put_object(Bucket="bucket", Key=f"some/v.zarr/{name}", Body=b'{"zarr_format":2}')
+    with pytest.raises(SaveConflict, match="version 2"):
+        publish_remote(URL, view(URL, 1), session=session, overwrite=overwrite)
+    store = MemoryStore()
+    zarr.create_array(store, shape=(1,), dtype="i1", zarr_format=2)
+    with pytest.raises(SaveConflict, match="version 2"):
+        publish_store(store, "", view(URL, 1), overwrite=overwrite)
 
 
 def test_a_bucket_that_is_not_there_is_a_save_error(session: Session) -> None:
