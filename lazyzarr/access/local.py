@@ -24,8 +24,9 @@ import numpy as np
 from lazyzarr.access.counts import Counts
 from lazyzarr.access.local_errors import beyond, failure, not_regular
 from lazyzarr.access.policy import Grant, denied
+from lazyzarr.access.rooms import page_aligned
 from lazyzarr.access.stamps import Whole, changed, compare, digest, needs_content
-from lazyzarr.access.url import from_user, plain_path, shown, to_path
+from lazyzarr.access.url import from_user, plain_path, plain_paths, shown, to_path
 from lazyzarr.errors import (
     LazyZarrError,
     SourceProtocolError,
@@ -115,27 +116,26 @@ class LocalFiles:
             next file does not fit any more, or is none that can be read like this: `read` it to learn why.
         """
         lengths: list[int] = []
-        found: list[str] = []
         at = 0
         beyond = bytearray(1)  # filled where a file is longer than it may be
+        paths = plain_paths(urls) if grant is None else None
         try:
-            for url in urls:
+            for number, url in enumerate(urls):
                 if at + most > len(room):
                     break
-                got = self._whole(url, grant, (room[at : at + most], beyond))
+                path = _permitted_path(url, grant) if paths is None else paths[number]
+                got = self._whole(path, url, grant, (room[at : at + most], beyond))
                 if got == 0 or got > most or (exact and 0 < got < most):
                     break
                 lengths.append(got)
-                if got > 0:
-                    found.append(url)
                 at += most if exact else max(got, 0)
         finally:
+            found = [url for url, length in zip(urls, lengths, strict=False) if length > 0]
             self._counts.add_each(found, requests=len(found), moved=sum(n for n in lengths if n > 0))
         return lengths
 
-    def _whole(self, url: str, grant: Grant | None, buffers: Sequence[Buffer]) -> int:
+    def _whole(self, path: str, url: str, grant: Grant | None, buffers: Sequence[Buffer]) -> int:
         """Fill the buffers from the start of a file; how much there was [bytes], -1 for no file, 0 to ask `read`."""
-        path = _permitted_path(url, grant)
         try:
             fd = os.open(path, _FLAGS)
         except (FileNotFoundError, NotADirectoryError):
@@ -207,7 +207,7 @@ class LocalFiles:
                 offset += sum(map(len, together))
                 continue
             if stage is None:
-                stage = self._own.stage = np.empty(_STAGE, np.uint8)
+                stage = self._own.stage = page_aligned(_STAGE)
             for view in together:
                 cells = np.frombuffer(view, np.uint8)
                 for first in range(0, len(cells), _STAGE):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
@@ -48,6 +49,8 @@ _ALIAS = {"gcs": "gs"}
 # A path of plain names needs no decoding; no name in it is "." or "..".
 _PLAIN_KEY = re.compile(r"(?!\.\.?(?:/|\Z))[A-Za-z0-9_\-.]+(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9_\-.]+)*")
 _PLAIN_FILE = re.compile(r"file://((?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9_\-.~+=,@:]+)+)")
+# Lines of the same, but for names that begin with a dot; what matched is not taken back, which nothing here needs.
+_PLAIN_FILES = re.compile(r"(?:file://(?:/[A-Za-z0-9_\-~+=,@:][A-Za-z0-9_\-.~+=,@:]*+)++\n)*+")
 
 
 class Location(NamedTuple):
@@ -201,6 +204,21 @@ def plain_path(url: str) -> str | None:
     """
     match = _PLAIN_FILE.fullmatch(url)
     return match[1] if match else None
+
+
+def plain_paths(urls: Sequence[str]) -> list[str] | None:
+    """As `plain_path` for each of them with one match for all, if every one has a path and none a hidden name in it.
+
+    Examples
+    --------
+    >>> plain_paths(["file:///a/b", "file:///a/c.d"]), plain_paths(["file:///a/b", "file:///a/../b"])
+    (['/a/b', '/a/c.d'], None)
+    """
+    lines = "\n".join((*urls, ""))
+    if lines.count("\n") != len(urls) or not _PLAIN_FILES.fullmatch(lines):
+        return None
+    start = len("file://")
+    return [url[start:] for url in urls]
 
 
 def join(base: str, reference: str) -> str:

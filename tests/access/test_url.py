@@ -271,3 +271,18 @@ def test_child_and_parent() -> None:
             url.child("s3://bucket/a", key)
     with pytest.raises(ViewSchemaError):
         url.child("https://h/a?sig=1", "c/0")
+
+
+@given(st.lists(st.text("ab.-/:%\nfile", max_size=12).map("file:///".__add__) | st.text(max_size=9), max_size=4))
+def test_many_plain_paths_are_each_ones(urls: list[str]) -> None:
+    """A line break in a location does not make two of it."""
+    found = url.plain_paths(urls)
+    assert found is None or found == [url.plain_path(one) for one in urls]
+    if all(one.startswith("file:///") and one[8:].isalnum() and one.isascii() for one in urls):
+        assert found is not None
+
+
+def test_a_line_break_is_not_two_paths() -> None:
+    assert url.plain_paths(["file:///a\nfile:///b"]) is None
+    assert url.plain_paths(["file:///a\n"]) is None
+    assert url.plain_paths([]) == []
