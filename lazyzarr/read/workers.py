@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 _lock = threading.Lock()
@@ -32,25 +33,40 @@ def run_batches[Item](
         for batch in batches:
             work(batch)
         return
-    pool = _pool(threads)
-    failed = threading.Event()
+    waiting = deque(enumerate(batches))
+    failures: dict[int, Exception] = {}
 
-    def guarded(batch: Item) -> None:
-        if not failed.is_set():
-            work(batch)
+    def some() -> None:
+        while not failures:
+            try:
+                number, batch = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                work(batch)
+            except Exception as error:  # raised below: which one does not depend on who is first
+                failures[number] = error
 
-    futures = [pool.submit(guarded, batch) for batch in batches]
+    # The caller is one of the threads: it would only wait, and waking one more costs as much as some small chunks.
+    helpers = [_pool(threads).submit(some) for _ in range(min(threads, len(batches)) - 1)]
     try:
-        wait(futures, return_when=FIRST_EXCEPTION)
+        some()
+        _join(helpers)
     except BaseException:
-        failed.set()
+        waiting.clear()
         cancel.set()
-        wait(futures)
+        _join(helpers)
         raise
-    failed.set()
-    wait(futures)
-    for future in futures:
-        future.result()
+    if failures:
+        raise failures[min(failures)]
+
+
+def _join(helpers: list[Future[None]]) -> None:
+    """Wait for those that have begun; the others, which found no thread, have nothing left to do."""
+    begun = [helper for helper in helpers if not helper.cancel()]
+    wait(begun)
+    for helper in begun:
+        helper.result()
 
 
 def _processors() -> int:
