@@ -127,8 +127,7 @@ class _Lowering:
         match node:
             case Source():
                 array = self.graph.arrays[node.array]
-                shape = np.array([array.shape], np.int64).reshape(1, len(array.shape))
-                return table.whole(np.array([node.array]), np.array([array.layout]), shape)
+                return table.one(node.array, array.layout, array.shape)
             case Fill():
                 return self._constant(node.shape, node.data_type, node.value)
             case Tiles():
