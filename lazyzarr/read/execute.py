@@ -12,6 +12,7 @@ from collections.abc import Buffer
 
 import numpy as np
 
+from lazyzarr.access.rooms import page_aligned
 from lazyzarr.access.session import Session
 from lazyzarr.codecs.chain import Chain
 from lazyzarr.codecs.values import decode_values
@@ -167,14 +168,28 @@ class Execution:
                     self._request(self.plan.whole(chunk))
                 return
         if way == Way.BLOCKS:
-            for chunk in there:
-                self.placer.put_block(self._members[self._first[chunk]], cells[chunk - first])
+            self._place_blocks(first, there, cells)
+
+    def _place_blocks(self, first: int, there: list[int], cells: np.ndarray) -> None:
+        """Copy whole chunks to their boxes; those of a strip in one step, which costs as much as that of a small chunk."""
+        strips = self.plan.strips
+        done = first
+        for chunk in there:
+            if chunk < done:
+                continue
+            done = min(strips[chunk], first + len(cells)) if len(there) == len(cells) else chunk + 1
+            fragment = self._members[self._first[chunk]]
+            if done == chunk + 1:
+                self.placer.put_block(fragment, cells[chunk - first])
+            else:
+                last = self._members[self._first[done - 1]]
+                self.placer.put_strip(fragment, last, cells[chunk - first : done - first])
 
     def _room(self, length: int) -> memoryview:
         """A buffer of this thread, until it asks for another one."""
         room = getattr(self._rooms, "room", None)
         if room is None or len(room) < length:
-            room = self._rooms.room = memoryview(np.empty(length, np.uint8))
+            room = self._rooms.room = memoryview(page_aligned(length))
         return room[:length]
 
     def _chain(self, chunk: int) -> Chain:

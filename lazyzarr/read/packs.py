@@ -18,7 +18,7 @@ from lazyzarr.lower.locate import OBJECT, Chunks
 
 PACK_BYTES = 512 << 10
 """Decoded size of a pack: little enough to stay in a processor's cache between decoding and placing [bytes]."""
-PLAIN_BYTES = 1 << 20
+PLAIN_BYTES = 2 << 20
 """The same where nothing is decoded: of small chunks the cost of a pack counts, too [bytes]."""
 MOST_STORED = 16 << 20
 """A stored chunk that may be longer is read by itself, since a pack keeps room for the longest [bytes]."""

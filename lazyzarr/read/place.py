@@ -86,8 +86,11 @@ class Placer:
             return np.zeros(len(fragments), bool)
         count = found.count[fragments]
         ahead = (found.step[fragments] == 1) & (found.into_step[fragments] == 1)
-        whole = ((found.start[fragments] == origin) & (count == lengths) & (ahead | (count == 1))).all(axis=1)
-        return whole & self._affine[fragments]
+        fits = (found.start[fragments] == origin) & (count == lengths) & (ahead | (count == 1))
+        whole = self._affine[fragments]
+        for column in fits.T:  # NumPy is slow at rows of a few numbers
+            whole = whole & column
+        return whole
 
     def runs(self, fragments: np.ndarray, blocks: np.ndarray) -> np.ndarray:
         """Where in the output, counted in cells, chunks that are ``blocks`` are one run; -1 where they are not."""
@@ -106,6 +109,25 @@ class Placer:
             at += found.into_first[fragments, axis] * cells
             cells *= shape[axis]
         return np.where(fits, at, -1)
+
+    def strips(self, fragments: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+        """int64 (n,): up to which other the ``blocks`` from each on lie side by side along one axis; see `put_strip`."""
+        alone = np.arange(1, len(fragments) + 1)
+        if len(fragments) < 2 or not self.out.ndim or not blocks.any():
+            return alone
+        first, count = self.found.into_first[fragments], self.found.into_count[fragments]
+        beside = blocks[:-1] & blocks[1:]
+        axes, along = np.zeros((2, len(beside)), np.int64)
+        for axis in range(self.out.ndim):  # columns one by one: NumPy is slow at rows of a few numbers
+            gap = first[1:, axis] - first[:-1, axis]
+            length = count[:-1, axis]
+            beside &= ((gap == 0) | (gap == length)) & (count[1:, axis] == length)
+            axes += gap != 0
+            along[gap != 0] = axis
+        beside &= axes == 1
+        along = np.append(np.where(beside, along, -1), -1)  # the last one has none beside it
+        turns = np.flatnonzero(np.diff(along, append=-2))
+        return np.where(along < 0, alone, np.repeat(turns, np.diff(turns, prepend=-1)) + 2)
 
     def whole(self, fragments: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """bool (n,): the fragment uses the first and the last cell of its chunk, in whatever order."""
@@ -143,6 +165,14 @@ class Placer:
     def put_block(self, fragment: int, chunk: np.ndarray) -> None:
         """Copy a whole chunk to its box: `put` for fragments that are `blocks`."""
         self.out[tuple(map(slice, self._into_first[fragment], self._into_stop[fragment]))] = chunk
+
+    def put_strip(self, first: int, last: int, chunks: np.ndarray) -> None:
+        """Copy whole chunks, of which the fragments ``first`` and ``last`` are the ends of one of the `strips`."""
+        box = self.out[tuple(map(slice, self._into_first[first], self._into_stop[last]))]
+        number, *shape = chunks.shape
+        axis = next(k for k, n in enumerate(shape) if n != box.shape[k])
+        cut = box.reshape(*shape[:axis], number, *shape[axis:])  # a view: nothing but an axis is divided
+        cut.transpose(axis, *range(axis), *range(axis + 1, cut.ndim))[...] = chunks
 
     def fill(self, fragment: int, value: object) -> None:
         """Fill the box of a fragment whose chunk is stored nowhere."""

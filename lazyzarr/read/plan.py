@@ -71,6 +71,8 @@ class Plan:
     """By chunk."""
     runs: list[int]
     """For each chunk the cell of the output from which on it is one run; -1: it is cut, moved or shared."""
+    strips: list[int]
+    """For each chunk the first one behind it that does not lie in one strip with it."""
     batches: list[list[Pack | Request]]
     direct: list[int]
     """Chunks that need no request: missing ones and cells in tables."""
@@ -114,8 +116,10 @@ def plan(chunks: Chunks, placer: Placer | PointPlacer, *, local: bool) -> Plan:
     runs = placer.runs(first, blocks)
     offset, length = chunks.offset.copy(), chunks.length.copy()
     stored = (chunks.state == OBJECT) | (chunks.state == RANGE)
-    partly = stored & raw[chunks.layout] & (runs < 0) & ~(single & placer.whole(first, extent))
-    trims = _trim(np.flatnonzero(partly), chunks, placer, chains, extent, offset, length, local=local)
+    partly = np.flatnonzero(stored & raw[chunks.layout] & (runs < 0) & ~blocks)
+    if len(partly):
+        partly = partly[~(single[partly] & placer.whole(first[partly], extent[partly]))]
+    trims = _trim(partly, chunks, placer, chains, extent, offset, length, local=local)
     packed = packs(chunks, chains, length, blocks, runs) if local else []
     objects = chunks.state == OBJECT
     for pack in packed:
@@ -130,6 +134,7 @@ def plan(chunks: Chunks, placer: Placer | PointPlacer, *, local: bool) -> Plan:
         chains=chains,
         trims=trims,
         runs=runs.tolist(),
+        strips=placer.strips(first, blocks).tolist(),
         batches=_batches(packed, sizes, requests, chunks, chains, local=local),
         direct=direct,
         nbytes=sum(map(_size, requests))

@@ -113,9 +113,18 @@ class PointPlacer:
         """Nor is it one run of it."""
         return np.full(len(fragments), -1, np.int64)
 
+    def strips(self, fragments: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+        """Nor lies it beside another."""
+        return np.arange(1, len(fragments) + 1)
+
     def put_block(self, fragment: int, chunk: np.ndarray) -> None:
         """Copy the points that lie in a chunk."""
         self.put(fragment, chunk)
+
+    def put_strip(self, first: int, last: int, chunks: np.ndarray) -> None:
+        """Copy the points that lie in neighbouring chunks."""
+        for fragment, chunk in enumerate(chunks, first):
+            self.put(fragment, chunk)
 
     def whole(self, fragments: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Whether every chunk is used from its first to its last cell: it is not assumed."""
