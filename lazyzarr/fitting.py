@@ -17,7 +17,9 @@ from lazyzarr.ir import data_type as types
 from lazyzarr.operations.linking import place_of
 from lazyzarr.view import View
 
-MEANING = ("units", "calendar", "scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned")
+FITS = ("BSCALE", "BZERO", "BLANK")
+"""Packing as FITS spells it."""
+MEANING = ("units", "calendar", "scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", *FITS)
 """Attributes that say what a number means: views that differ in one of them are not joined."""
 
 

@@ -7,6 +7,7 @@ stays usable. Nothing but the file of references is read.
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Callable
 from functools import partial
@@ -27,7 +28,7 @@ from lazyzarr.formats.packing import Packing, packing_of, with_fill_value
 from lazyzarr.formats.reference_places import resolve
 from lazyzarr.formats.referenced import Referenced
 from lazyzarr.formats.references import INLINE, ReferencedArray, ReferencedGroup
-from lazyzarr.group import Group
+from lazyzarr.group import Group, in_both_forms
 from lazyzarr.ir import data_type as types
 from lazyzarr.ir.layout import Place, Stamp, StoredArray
 from lazyzarr.ir.tables import Table
@@ -113,7 +114,14 @@ class References:
             name: partial(self.array, load, f"{place}{name}") for name, load in found.arrays.items()
         }
         members |= {name: partial(self.group, inner, f"{place}{name}/") for name, inner in found.groups.items()}
-        return Group(members, attrs=found.attributes, place=f"{place} of {shown(self.url)}")
+        made = Group(members, attrs=found.attributes, place=f"{place} of {shown(self.url)}")
+        return in_both_forms(made, lambda: self._raw().group(found, place))
+
+    def _raw(self) -> References:
+        """The same file with packing left alone."""
+        other = copy.copy(self)
+        other.packing = "raw"
+        return other
 
     def array(self, load: Callable[[], ReferencedArray], place: str) -> View:
         """The view of one array.

@@ -43,6 +43,9 @@ def group_view(found: ReferencedGroup, reader: Reader, grant: str = "") -> Group
         attrs=found.attributes,
         place=found.name,
     )
+    if found.stored is not None:
+        stored = found.stored
+        return in_both_forms(made, lambda: group_view(stored(), reader, grant))
     return in_both_forms(made, partial(_stored_group, found, reader, grant) if _says_both(found) else None)
 
 

@@ -23,7 +23,7 @@ from lazyzarr.definition.mosaics import covered, overlaps
 from lazyzarr.definition.planning import Entry, SourcePlan
 from lazyzarr.definition.problems import Path, Problems, most_common, names
 from lazyzarr.errors import CombineError, LazyZarrError
-from lazyzarr.fitting import MEANING
+from lazyzarr.fitting import FITS, MEANING
 from lazyzarr.formats.packing import packing_of
 from lazyzarr.leaves import full, unpacked
 from lazyzarr.view import View
@@ -210,6 +210,8 @@ class Joiner:
         if self.array.get("packing") == "same":
             for attribute in PACKING:
                 self.same(attribute, {row: _value(view.attrs.get(attribute)) for row, view in views.items()})
+            if any(attribute in view.attrs for view in views.values() for attribute in FITS):
+                self._wrong("packing", "per-source or raw for files of FITS", "same")
         for attribute in MEANT:
             expected = self.array.get("units") if attribute == "units" else None
             self.same(attribute, {row: _value(v.attrs.get(attribute)) for row, v in views.items()}, expected=expected)

@@ -8,8 +8,9 @@ unit at a time; decodes nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,15 @@ _AXES = ("z", "y", "x")
 Cards = dict[str, Any]
 
 
+class _Unit(NamedTuple):
+    """A header and data."""
+
+    cards: Cards
+    shape: tuple[int, ...]
+    data: int
+    """Where they begin [bytes]."""
+
+
 def import_fits(session: Session, url: str, *, packing: Packing = "auto") -> ReferencedGroup:
     """Describe every unit of a file that has data.
 
@@ -48,7 +58,7 @@ def import_fits(session: Session, url: str, *, packing: Packing = "auto") -> Ref
         It was written to while it was read.
     """
     prefix = Prefix(session, url, "FITS")
-    members: dict[str, Member] = {}
+    units: dict[str, _Unit] = {}
     attributes: dict[str, Json] = {}
     at = 0
     number = 0
@@ -57,17 +67,25 @@ def import_fits(session: Session, url: str, *, packing: Packing = "auto") -> Ref
             raise prefix.malformed(f"it has more than {_MOST_UNITS} units")
         cards, data = _cards(prefix, at)
         name = str(cards.get("EXTNAME") or ("PRIMARY" if number == 0 else number))
-        if name in members or "/" in name:
+        if name in units or "/" in name:
             name = f"{name.replace('/', '_')}_{number}"
         shape, nbytes = _extent(cards, prefix)
         if nbytes:
-            members[name] = _described(name, cards, shape, data, prefix, url, packing)
+            units[name] = _Unit(cards, shape, data)
         elif number == 0:
             attributes = _attributes(cards)
         at = data + -(-nbytes // _BLOCK) * _BLOCK
         number += 1
     prefix.finish()
-    return ReferencedGroup("/", attributes, members)
+
+    def group(packing: Packing, stored: Callable[[], ReferencedGroup] | None = None) -> ReferencedGroup:
+        members: dict[str, Member] = {
+            name: _described(name, unit.cards, unit.shape, unit.data, prefix, url, packing)
+            for name, unit in units.items()
+        }
+        return ReferencedGroup("/", attributes, members, stored)
+
+    return group(packing, partial(group, "raw"))
 
 
 def _is_padding(prefix: Prefix, at: int) -> bool:

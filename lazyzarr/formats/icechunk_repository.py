@@ -9,6 +9,7 @@ Refuses checksums that it cannot hold a source to.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -249,10 +250,20 @@ def _node(tree: _Snapshot | _Store, path: str) -> Referenced | ReferencedGroup |
             reason="source-unsupported",
         )
     if node.node_type == "group":
-        names = _run(_names(tree.store, path))
-        members = {name: partial(_member, tree, f"{path}/{name}".lstrip("/")) for name in names}
-        return ReferencedGroup(f"/{path}", json_values(node.attributes), members)
+        return _group(tree, path, json_values(node.attributes), _run(_names(tree.store, path)))
     return tree.array(path, read_array_metadata(found, uneven=True))
+
+
+def _group(tree: _Snapshot | _Store, path: str, attributes: dict[str, Any], names: list[str]) -> ReferencedGroup:
+    members = {name: partial(_member, tree, f"{path}/{name}".lstrip("/")) for name in names}
+    return ReferencedGroup(f"/{path}", attributes, members, lambda: _group(_raw(tree), path, attributes, names))
+
+
+def _raw(tree: _Snapshot | _Store) -> _Snapshot | _Store:
+    """The same tree with packing left alone."""
+    other = copy.copy(tree)
+    other.packing = "raw"
+    return other
 
 
 def _member(tree: _Snapshot | _Store, path: str) -> Referenced | ReferencedGroup | Unreadable | Keyed:

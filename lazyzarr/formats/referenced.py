@@ -87,6 +87,8 @@ class ReferencedGroup:
     attributes: dict[str, Json]
     members: Mapping[str, Member | Callable[[], Member]]
     """Described now, or when they are used."""
+    stored: Callable[[], ReferencedGroup] | None = None
+    """The same group with arrays as they are stored, from metadata that are read, where `Referenced.packed` does not say it."""
 
 
 Member = Referenced | Keyed | Unreadable | ReferencedGroup
