@@ -10,11 +10,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from lazyzarr.access.ranged_file import RangedFile
 from lazyzarr.access.url import shown, to_path
 from lazyzarr.algebra.span import Span, canonical
+from lazyzarr.casting import decoded_fill
 from lazyzarr.errors import (
     AccessDenied,
     LazyZarrError,
@@ -39,8 +41,8 @@ from lazyzarr.formats.hdf5_model import (
 from lazyzarr.formats.packing import Packing
 from lazyzarr.group import Group, Opener, in_both_forms
 from lazyzarr.ir.data_type import DataType, from_json
-from lazyzarr.ir.layout import Place, StoredArray
-from lazyzarr.ir.nodes import Fill, Overlay
+from lazyzarr.ir.layout import Json, Place, StoredArray
+from lazyzarr.ir.nodes import Decode, Fill, Overlay
 from lazyzarr.ir.tables import Table
 from lazyzarr.leaves import same_bits, source, unpacked, with_bits_as
 from lazyzarr.read import Reader
@@ -93,8 +95,11 @@ class _File:
         else:
             view = self.virtual(found, found.data_type if raw else _bits(found))
         attrs = found.attributes if not raw or found.packed is None else found.packed
-        view = view._same(dims=found.dimension_names, attrs=attrs)
-        return view if raw or found.decode is None else unpacked(view, found.decode)
+        if not raw and found.decode is not None:
+            view = unpacked(view, found.decode)
+        if isinstance(found, Hdf5Array) and found.padded is not None:
+            view = _padded(view, *found.padded, found.layout.data_type)
+        return view._same(dims=found.dimension_names, attrs=attrs)
 
     def source(self, mapping: Hdf5Mapping) -> Hdf5Item:
         """The variable that a mapping names; that its file may be used was found when the mapping was imported."""
@@ -173,6 +178,18 @@ class _File:
             if isinstance(item, Hdf5Array) and item.layout.data_type == stored:
                 return with_bits_as(self.stored(item), data_type)
         return self.item(item)
+
+
+def _padded(view: View, shape: tuple[int, ...], value: Json, stored: DataType) -> View:
+    """A variable in its whole length; ``value`` is one of the stored type."""
+    node = view._node
+    if isinstance(node, Decode):
+        below = view._inputs[0].schema
+        if below.data_type != stored:
+            value = same_bits(value, stored, below.data_type)
+        value = decoded_fill(msgspec.structs.replace(below, fill_value=value), node.codecs, node.data_type)
+    overlay = Overlay(inputs=(0,), origins=((0,) * len(shape),), shape=shape, fill_value=value)
+    return View(overlay, [view], reader=view.reader)
 
 
 def _bits(found: Hdf5Virtual) -> DataType:

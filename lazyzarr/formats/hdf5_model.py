@@ -40,6 +40,7 @@ class Hdf5Array:
     path: str
     """Path of the variable inside its file."""
     shape: tuple[int, ...]
+    """Of what is stored."""
     layout: Layout
     """How a chunk with no filter skipped is stored, of the stored type (before any unpacking)."""
     location: str
@@ -58,6 +59,8 @@ class Hdf5Array:
     urls: tuple[str, ...] = ()
     """External raw data files, named by the column ``url``."""
     url_stamps: tuple[Stamp, ...] = ()
+    padded: tuple[tuple[int, ...], Json] | None = None
+    """Shape of the variable where it is longer than what is stored, and the value of the stored type beyond that."""
     load: Callable[[], ChunkIndex] | None = field(default=None, repr=False, compare=False)
 
     @cached_property

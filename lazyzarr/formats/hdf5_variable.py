@@ -30,8 +30,23 @@ from lazyzarr.formats.hdf5_model import Allow, ChunkIndex, Hdf5Array, Hdf5Item, 
 from lazyzarr.formats.hdf5_places import Place
 from lazyzarr.formats.hdf5_virtual import virtual_shape, virtual_source
 from lazyzarr.formats.packing import packing_of
-from lazyzarr.ir.layout import Stamp
+from lazyzarr.ir import fill
+from lazyzarr.ir.data_type import from_numpy
+from lazyzarr.ir.layout import Json, Stamp
 
+_DEFAULT_FILLS = {
+    "i1": -127,
+    "u1": 255,
+    "i2": -32767,
+    "u2": 65535,
+    "i4": -2147483647,
+    "u4": 4294967295,
+    "i8": -9223372036854775806,
+    "u8": 18446744073709551614,
+    "f4": 9.9692099683868690e36,
+    "f8": 9.9692099683868690e36,
+}
+"""What NetCDF fills with, by type."""
 EAGER_CHUNKS = 4096
 """A chunk index up to this size is read while the file is open; a larger one when it is first used."""
 
@@ -74,7 +89,8 @@ def _describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
             "its dataspace is null; there are no cells; drop the variable", reason="source-unsupported"
         )
     facts, cell = one.facts, one.facts.cell
-    shape = _shape(one, axes) + cell.inner_shape
+    shape, padded = _shape(one, axes)
+    shape += cell.inner_shape
     own = one.attributes.data()
     decode, values = packing_of(own, cell.memory, file.packing)
     common: dict[str, Any] = {
@@ -88,6 +104,8 @@ def _describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
         "decode": decode,
         "packed": None if len(values) == len(own) else attributes.plain(own),
     }
+    if padded is not None:
+        common["padded"] = padded
     if facts.storage == h5d.CHUNKED and not cell.heap:
         common["grant"] = file.place.grant
         return _chunked(file, one, common)
@@ -123,23 +141,26 @@ def _describe(file: File, one: Found, axes: Axes | None) -> Hdf5Item:
     return Hdf5Array(**common, layout=layout, load=partial(_same, ChunkIndex((layout,), columns)))
 
 
-def _shape(one: Found, axes: Axes | None) -> tuple[int, ...]:
-    """Shape of the variable; NetCDF reads a variable that is shorter than its unlimited dimension as padded.
+def _shape(one: Found, axes: Axes | None) -> tuple[tuple[int, ...], tuple[tuple[int, ...], Json] | None]:
+    """Shape of what is stored; that of the variable and the value beyond, where the variable is longer.
 
-    The cells of the last chunks beyond the dataset are fill values too, unless the writer switched filling off.
+    NetCDF reads a variable that is shorter than its unlimited dimension as padded with its fill value; where the dataset
+    has none, with the default of NetCDF, and not with HDF5's zero. Chunks that are filled when they are made have the
+    fill value of the dataset beyond its end, so that the variable is as if it were stored in its whole length.
     """
-    shape = one.shape or ()
+    shape, facts = one.shape or (), one.facts
     if axes is None or axes.lengths == shape:
-        return shape
-    if one.facts.storage == h5d.CHUNKED and one.facts.plist.get_fill_time() == h5d.FILL_TIME_NEVER:
-        sizes = zip(shape, axes.lengths, one.facts.chunk, strict=True)
-        if any(n != length and n % c for n, length, c in sizes):
-            raise UnsupportedFeature(
-                f"it has shape {shape} on dimensions of length {axes.lengths}, and was written without filling; its"
-                " missing cells are undefined; write them",
-                reason="source-unsupported",
-            )
-    return axes.lengths
+        return shape, None
+    if facts.cell.heap:
+        return axes.lengths, None  # texts are read here, and there are none
+    filled = facts.storage == h5d.CHUNKED and facts.plist.get_fill_time() != h5d.FILL_TIME_NEVER
+    if facts.filled is not None:
+        return (axes.lengths, None) if filled else (shape, (axes.lengths, facts.fill_value))
+    memory = facts.cell.memory
+    value = None if facts.cell.inner_shape else _DEFAULT_FILLS.get(memory.str[1:])
+    if value is None or memory.kind not in "iuf":
+        return (axes.lengths, None) if filled else (shape, (axes.lengths + facts.cell.inner_shape, facts.fill_value))
+    return shape, (axes.lengths, fill.to_json(memory.type(value), from_numpy(memory.newbyteorder("="))))
 
 
 def _chunked(file: File, one: Found, common: dict[str, Any]) -> Hdf5Array:
