@@ -7,7 +7,7 @@ import { below } from "./urls.js";
 /** @typedef {import("./graph.js").Stored} Stored */
 /** @typedef {import("./graph.js").Layout} Layout */
 /** @typedef {import("./types.js").Cells} Cells */
-/** @typedef {{bytes: Uint8Array | null, layout: Layout}} Found bytes of a chunk, null where it is absent, and what decodes them */
+/** @typedef {{bytes: Uint8Array | null, layout: Layout, variant?: boolean}} Found bytes of a chunk, null where it is absent, and what decodes them */
 
 export class Chunks {
   /** @param {import("./context.js").Context} context */
@@ -50,8 +50,8 @@ export class Chunks {
       stored.url = this.context.resolve(stored.location, /** @type {string} */ (stored.base), "a table of tiles");
       this.context.allow(stored.url);
     }
-    const { bytes, layout } = await (stored.refs === null ? this.keyed(stored, position) : this.referenced(stored, number));
-    if (instead !== null && layout !== stored.layout) refuse("graph-type", "one chain cannot stand for the several of an array's chunks");
+    const { bytes, layout, variant = false } = await (stored.refs === null ? this.keyed(stored, position) : this.referenced(stored, number));
+    if (instead !== null && variant) refuse("graph-type", "one chain cannot stand for the several of an array's chunks");
     return bytes === null ? null : (instead ?? layout).chain.decode(bytes);
   }
 
@@ -90,8 +90,9 @@ export class Chunks {
     const state = await refs.number("state", row, 1n);
     const chosen = await refs.number("layout", row, 0n);
     if (chosen < 0n || chosen > BigInt(stored.variants.length)) refuse("table-invalid", "a reference has a layout that is not there");
-    const layout = chosen === 0n ? stored.layout : stored.variants[Number(chosen) - 1];
-    if (state === 0n) return { bytes: null, layout };
+    const variant = chosen !== 0n;
+    const layout = variant ? stored.variants[Number(chosen) - 1] : stored.layout;
+    if (state === 0n) return { bytes: null, layout, variant };
     if (state > 3n) refuse("table-invalid", `${state} is no state`);
     const length = await refs.number("length", row, 0n);
     const offset = refs.has("gap") ? await offsetFromGaps(refs, row) : await refs.number("offset", row, 0n);
@@ -99,13 +100,13 @@ export class Chunks {
       if (stored.inline === null) return refuse("table-invalid", "a reference is inline, and the array has no table for it");
       if (offset + length > BigInt(stored.inline.length)) refuse("chunk-length", "a reference leads out of the inline bytes");
       const bytes = await stored.inline.columns.bytes.rows(Number(offset), Number(offset + length));
-      return { bytes: /** @type {Uint8Array} */ (bytes), layout };
+      return { bytes: /** @type {Uint8Array} */ (bytes), layout, variant };
     }
-    if (stored.origins !== null) return this.fromOrigin(stored, row, state, offset, length, layout);
+    if (stored.origins !== null) return { ...(await this.fromOrigin(stored, row, state, offset, length, layout)), variant };
     const place = await refs.number("place", row, 0n);
     if (place < 0n || place > BigInt(stored.places.length)) refuse("table-invalid", "a reference has a place that is not there");
     const { url, stamp } = place === 0n ? stored : stored.places[Number(place) - 1];
-    return { bytes: await this.object(/** @type {string} */ (url), state, offset, length, stamp), layout };
+    return { bytes: await this.object(/** @type {string} */ (url), state, offset, length, stamp), layout, variant };
   }
 
   /** @param {string} url @param {bigint} state @param {bigint} offset @param {bigint} length @param {any} stamp */

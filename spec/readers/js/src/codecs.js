@@ -49,7 +49,7 @@ export function makeChain({ type, fill, shape, codecs, where, limits }) {
     const { name, configuration = {} } = codecs[at];
     if (VALUE_WISE.includes(name)) {
       const codec = valueCodec(name, configuration, type, bad);
-      steps.push(({ cells, absent }) => ({ cells: codec.decode(/** @type {Uint8Array} */ (cells)), absent }));
+      steps.push(({ cells, absent }) => ({ cells: decodePresent(codec, /** @type {Uint8Array} */ (cells), absent), absent }));
       type = codec.encoded;
     } else if (name === "transpose") {
       const order = checkOrder(configuration, shape.length, bad);
@@ -95,6 +95,22 @@ export function makeChain({ type, fill, shape, codecs, where, limits }) {
     return cells;
   };
   return { fixedSize, decodeMarked, decode };
+}
+
+/**
+ * Decode the cells that are there: those that a shard does not have are not decoded (D-002), since a codec may refuse them.
+ * @param {import("./valuewise.js").ValueCodec} codec @param {Uint8Array} cells @param {Uint8Array | null} absent @returns {Uint8Array}
+ */
+function decodePresent(codec, cells, absent) {
+  if (absent === null || !absent.includes(1)) return codec.decode(cells);
+  const { encoded, decoded } = codec;
+  const present = [...absent.keys()].filter((k) => absent[k] === 0);
+  const some = new Uint8Array(present.length * encoded.size);
+  present.forEach((k, j) => some.set(cells.subarray(k * encoded.size, (k + 1) * encoded.size), j * encoded.size));
+  const made = codec.decode(some);
+  const result = new Uint8Array(absent.length * decoded.size);
+  present.forEach((k, j) => result.set(made.subarray(j * decoded.size, (j + 1) * decoded.size), k * decoded.size));
+  return result;
 }
 
 /** @param {any} configuration @param {number} rank @param {(what: string) => never} bad @returns {number[]} */
@@ -186,8 +202,7 @@ function makeSerializer(name, configuration, around, bad) {
 
 /** @param {Uint8Array} bytes @param {number} size @param {DataType | null} swapped the type, where it is stored the other way round */
 function decodeBytes(bytes, size, swapped) {
-  if (bytes.length > size) refuse("chunk-too-large", `a chunk has ${bytes.length} bytes, and ${size} are declared`);
-  if (bytes.length < size) refuse("chunk-length", `a chunk has ${bytes.length} bytes, and ${size} are declared`);
+  if (bytes.length !== size) refuse("chunk-length", `a chunk has ${bytes.length} bytes, and ${size} are declared`);
   const result = Uint8Array.from(bytes);
   if (swapped !== null) swapBytes(swapped, result);
   return result;
@@ -228,7 +243,7 @@ function makeSharding(configuration, around, bad) {
   const chunk = inner.map(Number);
   if (!chunk.every((length, axis) => shape[axis] % length === 0)) bad("the chunks of a shard do not divide it");
   for (const chain of [codecs, indexCodecs]) {
-    if (!Array.isArray(chain) || !chain.every((codec) => typeof codec?.name === "string")) bad("a shard has two lists of codecs");
+    if (!Array.isArray(chain) || !chain.every(isCodec)) bad("a shard has two lists of codecs");
   }
   if (location !== "start" && location !== "end") bad("the index of a shard is at the start or at the end");
   const grid = shape.map((length, axis) => length / chunk[axis]);
@@ -250,29 +265,52 @@ function makeSharding(configuration, around, bad) {
     if (bytes.length < indexSize) refuse("chunk-length", "a shard is shorter than its index");
     const stored = location === "start" ? bytes.subarray(0, indexSize) : bytes.subarray(bytes.length - indexSize);
     const entries = /** @type {Uint8Array} */ (await index.decode(stored));
-    const view = new DataView(entries.buffer);
+    const first = BigInt(location === "start" ? indexSize : 0);
+    const chunks = entriesOf(new DataView(entries.buffer), count, first, first + BigInt(bytes.length - indexSize));
     const result = emptyCells(type, cellCount(shape));
     const marks = new Uint8Array(cellCount(shape));
     const one = Uint8Array.of(1);
-    const none = 2n ** 64n - 1n;
-    for (let k = 0; k < count; k += 1) {
-      const offset = view.getBigUint64(k * 16, true);
-      const length = view.getBigUint64(k * 16 + 8, true);
+    for (const [k, entry] of chunks.entries()) {
       const position = unravel(k, grid);
       const at = dot(position.map((p, axis) => p * chunk[axis]), cStrides(shape));
       const to = { at, strides: cStrides(shape) };
-      if (offset === none && length === none) {
+      if (entry === null) {
         copyBox(marks, one, 1, chunk, to, { at: 0, strides: chunk.map(() => 0) });
         continue;
       }
-      if (offset + length > BigInt(bytes.length)) refuse("chunk-length", "a chunk of a shard lies outside of it");
-      const { cells, absent } = await chain.decodeMarked(bytes.subarray(Number(offset), Number(offset + length)));
+      const { cells, absent } = await chain.decodeMarked(bytes.subarray(...entry));
       copyBox(result, cells, type.size, chunk, to, { at: 0, strides: cStrides(chunk) });
       if (absent !== null) copyBox(marks, absent, 1, chunk, to, { at: 0, strides: cStrides(chunk) });
     }
     return { cells: result, absent: marks };
   }
   return { decode, bound, fixedSize: null };
+}
+
+/** @param {any} codec */
+const isCodec = (codec) =>
+  typeof codec?.name === "string" && (codec.configuration === undefined || Object.prototype.toString.call(codec.configuration) === "[object Object]");
+
+/**
+ * Where the chunks of a shard begin and end, null for those that it does not have (G-039).
+ * @param {DataView} index @param {number} count @param {bigint} first of the bytes beside the index @param {bigint} end
+ * @returns {([number, number] | null)[]}
+ */
+function entriesOf(index, count, first, end) {
+  const none = 2n ** 64n - 1n;
+  /** @type {([number, number] | null)[]} */
+  const entries = [];
+  for (let k = 0; k < count; k += 1) {
+    const offset = index.getBigUint64(k * 16, true);
+    const length = index.getBigUint64(k * 16 + 8, true);
+    if (offset === none && length === none) entries.push(null);
+    else if (offset === none || length === none) refuse("chunk-decode", "an entry of the index of a shard is half missing");
+    else if (offset < first || offset + length > end) refuse("chunk-decode", "a chunk of a shard lies outside of its bytes");
+    else entries.push([Number(offset), Number(offset + length)]);
+  }
+  const sorted = entries.filter((entry) => entry !== null).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  if (sorted.some(([offset], k) => k > 0 && sorted[k - 1][1] > offset)) refuse("chunk-decode", "chunks of a shard overlap");
+  return entries;
 }
 
 /** @param {number} number @param {number[]} grid @returns {number[]} */

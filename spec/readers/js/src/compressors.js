@@ -150,9 +150,15 @@ function shuffle(configuration) {
 }
 
 /** @type {Maker} */
-const gzip = () => ({ decode: deflated(gunzipSync), extra: 0 });
+const gzip = ({ level = 0n }, bad) => {
+  if (typeof level !== "bigint") bad("level is an integer");
+  return { decode: deflated(gunzipSync), extra: 0 };
+};
 /** @type {Maker} */
-const zstd = () => ({ decode: checked("zstd", {}, checkZstd), extra: 0 });
+const zstd = ({ level = 0n }, bad) => {
+  if (typeof level !== "bigint") bad("level is an integer");
+  return { decode: checked("zstd", {}, checkZstd), extra: 0 };
+};
 /** @type {Maker} */
 const blosc = () => ({
   decode: checked("blosc", { cname: "lz4", clevel: 5, shuffle: "shuffle", typesize: 4, blocksize: 0 }, checkBlosc),

@@ -222,22 +222,38 @@ function recode(graph, wire, where, [input]) {
   for (const { chunkShape } of before) {
     if (!equalShapes(chunkShape.map(BigInt), layout.chunkShape.map(BigInt))) badShape("recode does not change the shape of chunks", where);
   }
-  return { layout, schema: { shape: input.schema.shape, type: layout.type, fill: layout.fill } };
+  const schema = { shape: input.schema.shape, type: layout.type, fill: layout.fill };
+  if (input.op !== "source" || input.array.values === null) return { layout, codecs: null, schema };
+  // An array with values has no bytes: its cells are what the value-wise codecs of the chain decode.
+  const chain = graph.wire.layouts[Number(wire.layout)].codecs.filter((/** @type {any} */ codec) => VALUE_WISE.includes(codec.name));
+  const { codecs, encoded } = valueChain(chain, layout.type, where);
+  if (encoded.id !== input.schema.type.id) refuse("graph-type", "the cells of the array are of another type than the chain decodes", where);
+  return { layout, codecs, schema };
 }
 
-/** @param {Graph} _ @param {any} wire @param {string} where @param {Node[]} inputs */
-function decode(_, wire, where, [input]) {
+/** @param {Graph} graph @param {any} wire @param {string} where @param {Node[]} inputs */
+function decode(graph, wire, where, [input]) {
   const type = dataType(wire.data_type, where);
   const value = oneCell(type, wire.fill_value, where);
   if (wire.codecs.length === 0) refuse("codec-invalid", "there is at least one codec", where);
-  let current = type;
+  if (wire.codecs.length > graph.context.limits.codecs) refuse("limit-exceeded", "a chain has too many codecs", `${where}.codecs`);
+  const { codecs, encoded } = valueChain(wire.codecs, type, where);
+  if (encoded.id !== input.schema.type.id) refuse("graph-type", "the last codec takes the type of the input", where);
+  return { codecs, schema: { shape: input.schema.shape, type, fill: value } };
+}
+
+/**
+ * Value-wise codecs in the order in which they decode, and the type of the cells that they take.
+ * @param {any[]} wire @param {import("./types.js").DataType} decoded @param {string} where
+ */
+function valueChain(wire, decoded, where) {
+  let encoded = decoded;
   /** @type {import("./valuewise.js").ValueCodec[]} */
   const codecs = [];
-  for (const { name, configuration = {} } of wire.codecs) {
+  for (const { name, configuration = {} } of wire) {
     if (!VALUE_WISE.includes(name)) refuse("codec-invalid", `${name} is not value-wise`, where);
-    codecs.push(valueCodec(name, configuration, current, (what) => refuse("codec-invalid", what, where)));
-    current = codecs[codecs.length - 1].encoded;
+    codecs.unshift(valueCodec(name, configuration, encoded, (what) => refuse("codec-invalid", what, where)));
+    encoded = codecs[0].encoded;
   }
-  if (current.id !== input.schema.type.id) refuse("graph-type", "the last codec takes the type of the input", where);
-  return { codecs: codecs.toReversed(), schema: { shape: input.schema.shape, type, fill: value } };
+  return { codecs, encoded };
 }

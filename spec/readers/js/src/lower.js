@@ -89,6 +89,7 @@ export class Lowering {
         return this.add({ want, node, stored: null, constant: node.schema.fill });
       }
       case "recode":
+        if (node.codecs !== null) return this.lower(inputs[0], { ...want, decodes: [...node.codecs, ...want.decodes] });
         return this.lower(inputs[0], { ...want, layout: node.layout });
       case "decode":
         return this.lower(inputs[0], { ...want, decodes: [...node.codecs, ...want.decodes] });
@@ -149,7 +150,7 @@ export class Lowering {
       };
       this.add({ want: found, node, stored, constant: null });
     }
-    this.add({ want, node, stored: null, constant: node.schema.fill });
+    this.add({ want, node, stored: null, constant: (want.layout ?? node.schema).fill });
   }
 
   /** @param {Node} node @param {Want} want */

@@ -28,6 +28,7 @@ export async function readCells(graph, context, slab) {
   const target = { result, seen: new Uint8Array(cellCount(shape)), strides: cStrides(shape), size: type.size };
   const chunks = new Chunks(context);
   for (const placement of lowering.placements) {
+    if (hidden(target, placement.want)) continue;
     if (placement.stored === null) writeConstant(target, placement);
     else if (placement.stored.values !== null) await writeValues(target, placement);
     else await writeChunks(target, placement, chunks);

@@ -1,7 +1,6 @@
 // The value-wise codecs (spec/decoding.md): cast_value, scale_offset and lazyzarr.unpack.
 
 import { ViewError, refuse } from "./errors.js";
-import { Real } from "./json.js";
 import { ROUNDINGS, integerRange, readExact, roundToInteger, writeFloat } from "./real.js";
 import { dataType, fromHalf, getInteger, oneCell, setInteger, toHalf } from "./types.js";
 
@@ -44,22 +43,24 @@ function onlyMembers(configuration, names, bad) {
 
 /** @param {any} spec @param {string} what @param {(what: string) => never} bad @returns {DataType} */
 function numberType(spec, what, bad) {
-  if (typeof spec !== "string") bad(`${what} has to be the name of a type`);
-  const type = dataType(spec);
-  if (!isNumber(type)) bad(`${what} has to be a type of numbers`);
-  return type;
+  if (typeof (spec?.name ?? spec) !== "string") bad(`${what} has to be a type`);
+  try {
+    const type = dataType(spec);
+    return isNumber(type) ? type : bad(`${what} has to be a type of numbers`);
+  } catch (error) {
+    if (error instanceof ViewError && error.reason === "type-unknown") bad(`${what} has to be a type of numbers`);
+    throw error;
+  }
 }
 
 /** @param {any} configuration @param {DataType} decoded @param {(what: string) => never} bad @returns {ValueCodec} */
 function castValue(configuration, decoded, bad) {
   onlyMembers(configuration, ["data_type", "rounding", "out_of_range", "scalar_map"], bad);
   const encoded = numberType(configuration.data_type, "data_type", bad);
-  const rounding = configuration.rounding ?? "nearest-even";
-  const beyond = configuration.out_of_range ?? null;
+  const { rounding = "nearest-even", out_of_range: beyond, scalar_map: pairs = {} } = configuration;
   if (!ROUNDINGS.includes(rounding)) bad("the rounding is none of the five");
-  if (![null, "clamp", "wrap"].includes(beyond)) bad("out_of_range is clamp or wrap");
-  if (beyond === "wrap" && decoded.kind === "float") bad("only integers wrap");
-  const map = scalarMap(configuration.scalar_map ?? {}, encoded, decoded, bad);
+  if (![undefined, "clamp", "wrap"].includes(beyond)) bad("out_of_range is clamp or wrap");
+  const map = scalarMap(pairs, encoded, decoded, bad);
   const range = integerRange(decoded);
   return {
     encoded,
@@ -81,7 +82,8 @@ function castValue(configuration, decoded, bad) {
         }
         const x = readExact(encoded, from, k * encoded.size);
         if (decoded.kind === "float") {
-          if (writeFloat(decoded, to, k * decoded.size, x, rounding) && beyond === null) {
+          // Only integers wrap: decoded to floating point, `wrap` is for whoever encodes.
+          if (writeFloat(decoded, to, k * decoded.size, x, rounding) && beyond !== "clamp") {
             refuse("chunk-decode", "a cell is beyond the range of its type");
           }
           continue;
@@ -89,7 +91,7 @@ function castValue(configuration, decoded, bad) {
         if (x.kind !== "finite") refuse("chunk-decode", "NaN and infinity are no integers");
         let value = roundToInteger(x, rounding);
         if (value < range[0] || value > range[1]) {
-          if (beyond === null) refuse("chunk-decode", "a cell is beyond the range of its type");
+          if (beyond === undefined) refuse("chunk-decode", "a cell is beyond the range of its type");
           if (beyond === "clamp") value = value < range[0] ? range[0] : range[1];
         }
         setInteger(to, k * decoded.size, decoded.size, value);
@@ -112,13 +114,22 @@ function scalarKey(type, view, at) {
  * @returns {Map<string, Uint8Array>}
  */
 function scalarMap(configuration, encoded, decoded, bad) {
+  if (configuration === null || typeof configuration !== "object" || Array.isArray(configuration)) bad("scalar_map is an object");
   onlyMembers(configuration, ["encode", "decode"], bad);
+  scalarPairs(configuration.encode, decoded, encoded, bad);
+  return scalarPairs(configuration.decode, encoded, decoded, bad);
+}
+
+/** The first pair with a key is the one that counts. @param {any} pairs @param {DataType} from @param {DataType} to @param {(what: string) => never} bad */
+function scalarPairs(pairs, from, to, bad) {
+  if (pairs !== undefined && !Array.isArray(pairs)) bad("scalar_map has lists of pairs");
+  /** @type {Map<string, Uint8Array>} */
   const result = new Map();
-  for (const pair of configuration.decode ?? []) {
-    if (!Array.isArray(pair) || pair.length !== 2) bad("scalar_map has pairs");
-    const key = /** @type {Uint8Array} */ (oneCell(encoded, pair[0]));
-    const value = /** @type {Uint8Array} */ (oneCell(decoded, pair[1]));
-    result.set(scalarKey(encoded, new DataView(key.buffer), 0), value);
+  for (const pair of pairs ?? []) {
+    if (!Array.isArray(pair) || pair.length !== 2) bad("scalar_map has lists of pairs");
+    const [cell, value] = [oneCell(from, pair[0]), oneCell(to, pair[1])].map((one) => /** @type {Uint8Array} */ (one));
+    const key = scalarKey(from, new DataView(cell.buffer), 0);
+    if (!result.has(key)) result.set(key, value);
   }
   return result;
 }
@@ -141,19 +152,33 @@ function setFloat(type, view, at, value) {
   else view.setUint16(at, toHalf(value), true);
 }
 
-/** The one-cell operand of a configuration. @param {DataType} type @param {any} value */
+/** @typedef {{view: DataView, number: number, integer: bigint}} Operand a number of a configuration; `number` of floating point, `integer` of others */
+
+/** @param {DataType} type @param {any} value @returns {Operand} */
 function operand(type, value) {
-  const cell = /** @type {Uint8Array} */ (oneCell(type, value));
-  const view = new DataView(cell.buffer);
-  return type.kind === "float" ? getFloat(type, view, 0) : getInteger(view, 0, type.size, type.kind === "int");
+  const view = new DataView(/** @type {Uint8Array} */ (oneCell(type, value)).buffer);
+  if (type.kind === "float") return { view, number: getFloat(type, view, 0), integer: 0n };
+  return { view, number: 0, integer: getInteger(view, 0, type.size, type.kind === "int") };
+}
+
+/**
+ * One operation on a cell of floating point, in place: a NaN stays, quiet, and so does that of the configuration (D-020).
+ * @param {DataType} type @param {DataView} view @param {number} at @param {"*" | "/" | "+"} operation @param {Operand} by
+ */
+function operate(type, view, at, operation, by) {
+  const x = getFloat(type, view, at);
+  const y = by.number;
+  if (Number.isNaN(x)) writeFloat(type, view, at, readExact(type, view, at), "nearest-even");
+  else if (Number.isNaN(y)) writeFloat(type, view, at, readExact(type, by.view, 0), "nearest-even");
+  else setFloat(type, view, at, narrow(type, operation === "*" ? x * y : operation === "/" ? x / y : x + y));
 }
 
 /** @param {any} configuration @param {DataType} type @param {(what: string) => never} bad @returns {ValueCodec} */
 function scaleOffset(configuration, type, bad) {
   onlyMembers(configuration, ["scale", "offset"], bad);
-  const scale = operand(type, configuration.scale ?? 1n);
-  const offset = operand(type, configuration.offset ?? 0n);
-  if (Number(scale) === 0) bad("scale is 0");
+  const scale = operand(type, configuration.scale === undefined ? 1n : configuration.scale);
+  const offset = operand(type, configuration.offset === undefined ? 0n : configuration.offset);
+  if (type.kind === "float" ? scale.number === 0 : scale.integer === 0n) bad("scale is 0");
   const range = integerRange(type);
   return {
     encoded: type,
@@ -162,14 +187,13 @@ function scaleOffset(configuration, type, bad) {
       const result = cells.slice();
       const view = new DataView(result.buffer);
       for (let at = 0; at < result.length; at += type.size) {
-        if (typeof scale === "number") {
-          const x = getFloat(type, view, at);
-          if (Number.isNaN(x)) writeFloat(type, view, at, readExact(type, view, at), "nearest-even");
-          else setFloat(type, view, at, narrow(type, narrow(type, x / scale) + /** @type {number} */ (offset)));
+        if (type.kind === "float") {
+          operate(type, view, at, "/", scale);
+          operate(type, view, at, "+", offset);
         } else {
           const x = getInteger(view, at, type.size, type.kind === "int");
-          if (x % scale !== 0n) refuse("chunk-decode", "a cell is no multiple of the scale");
-          const value = x / scale + /** @type {bigint} */ (offset);
+          if (x % scale.integer !== 0n) refuse("chunk-decode", "a cell is no multiple of the scale");
+          const value = x / scale.integer + offset.integer;
           if (value < range[0] || value > range[1]) refuse("chunk-decode", "a cell is beyond the range of its type");
           setInteger(view, at, type.size, value);
         }
@@ -179,7 +203,7 @@ function scaleOffset(configuration, type, bad) {
   };
 }
 
-/** Cells of numbers as another type of numbers: to floating point to nearest even, to integers modulo 2^bits. */
+/** Cells of numbers as another type of numbers (D-032): to floating point to nearest even; integers to integers modulo 2^bits. */
 /** @param {Uint8Array} cells @param {DataType} from @param {DataType} to @returns {Uint8Array} */
 function convert(cells, from, to) {
   if (from.id === to.id) return cells.slice();
@@ -187,12 +211,14 @@ function convert(cells, from, to) {
   const result = new Uint8Array(count * to.size);
   const source = new DataView(cells.buffer, cells.byteOffset, cells.length);
   const target = new DataView(result.buffer);
+  const [least, most] = integerRange(to);
   for (let k = 0; k < count; k += 1) {
     const x = readExact(from, source, k * from.size);
     if (to.kind === "float") writeFloat(to, target, k * to.size, x, "nearest-even");
     else {
       if (x.kind !== "finite") refuse("chunk-decode", "NaN and infinity are no integers");
       const value = roundToInteger(x, "towards-zero");
+      if (from.kind === "float" && (value < least || value > most)) refuse("chunk-decode", "a cell is beyond the range of its type");
       setInteger(target, k * to.size, to.size, value);
     }
   }
@@ -207,15 +233,10 @@ function unpack(configuration, decoded, bad) {
   const type = numberType(configuration.data_type, "data_type", bad);
   const arithmetic = numberType(configuration.arithmetic, "arithmetic", bad);
   if (type.id !== decoded.id) bad("data_type is not the type of the chain in front of it");
-  const factor = configuration.scale_factor ?? null;
-  const offset = configuration.add_offset ?? null;
-  const fills = configuration.fill_values ?? [];
-  for (const number of [factor, offset]) {
-    if (number !== null && typeof number !== "bigint" && !(number instanceof Real)) bad("a factor has to be a number");
-  }
+  const { scale_factor: factor = null, add_offset: offset = null, fill_values: fills = [] } = configuration;
   if (!Array.isArray(fills)) bad("fill_values is a list");
   if (fills.length > 0 && type.kind !== "float") bad("fill_values need floating point");
-  if (arithmetic.size < type.size) bad("arithmetic is narrower than the type");
+  if (arithmetic.kind !== type.kind || arithmetic.size < type.size) bad("arithmetic is of another kind than the type, or narrower");
   const scale = factor === null ? null : operand(arithmetic, factor);
   const add = offset === null ? null : operand(arithmetic, offset);
   const missing = new Set();
@@ -243,17 +264,14 @@ function unpack(configuration, decoded, bad) {
   };
 }
 
-/** @param {Uint8Array} cells @param {DataType} type @param {"*" | "+"} operation @param {number | bigint} by */
+/** @param {Uint8Array} cells @param {DataType} type @param {"*" | "+"} operation @param {Operand} by */
 function calculate(cells, type, operation, by) {
   const view = new DataView(cells.buffer, cells.byteOffset, cells.length);
   for (let at = 0; at < cells.length; at += type.size) {
-    if (typeof by === "number") {
-      const x = getFloat(type, view, at);
-      if (Number.isNaN(x)) writeFloat(type, view, at, readExact(type, view, at), "nearest-even"); // stays, quiet
-      else setFloat(type, view, at, narrow(type, operation === "*" ? x * by : x + by));
-    } else {
+    if (type.kind === "float") operate(type, view, at, operation, by);
+    else {
       const x = getInteger(view, at, type.size, type.kind === "int");
-      setInteger(view, at, type.size, operation === "*" ? x * by : x + by);
+      setInteger(view, at, type.size, operation === "*" ? x * by.integer : x + by.integer);
     }
   }
   return cells;
