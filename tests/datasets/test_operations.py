@@ -197,3 +197,24 @@ def test_unstack_is_that_of_arrays_that_are_not_of_numpy(kind: str, kept: list[i
             continue
         assert ours.dtype == theirs.dtype, options
         xr.testing.assert_identical(ours.compute(), theirs.compute())
+
+
+@pytest.mark.parametrize("kept", [[0, 1, 3, 5], [5, 0, 3, 1]], ids=str)
+@pytest.mark.parametrize("kind", ["bool", "M8[s]", "m8[ns]", "i1", "i2", "u4", "i8", "u8", "f4", "c8", "S2", "U2"])
+def test_unstack_of_a_part_has_the_values_of_numpy(kind: str, kept: list[int]) -> None:
+    """Cell by cell; the type is that of NumPy arrays, too, but for booleans, which they make objects of."""
+    cells = np.arange(12).reshape(2, 6).astype("i8").astype(kind)
+    index = pd.MultiIndex.from_product([[0, 1, 2], ["a", "b"]], names=["p", "q"])[kept]
+    lazily = lz.open_dataset(lz.open(cells).rename_dims(["y", "x"]), name="a").a
+    for options in ({}, {"fill_value": cells[1, 1]}):
+        ours, theirs = (
+            array[:, : len(kept)]
+            .assign_coords(xr.Coordinates.from_pandas_multiindex(index, "x"))
+            .unstack("x", **options)
+            for array in (lazily, xr.DataArray(cells, dims=["y", "x"], name="a"))
+        )
+        assert ours.dims == theirs.dims
+        assert ours.isnull().values.tolist() == theirs.isnull().values.tolist()
+        there = theirs.notnull().values
+        assert ours.values[there].tolist() == theirs.values[there].tolist()
+        assert ours.dtype == ("f8" if kind == "bool" and not options else theirs.dtype)
