@@ -23,6 +23,7 @@ from tests.strategies.profile import often, seed
 DOCUMENTS = {name: encode(graph, base_url=VIEW, attributes={"units": "K"}).document for name, graph in samples()}
 MUTATIONS = often(2_000, 50_000)
 SECONDS, BYTES = 1.0, 256 << 20
+"""Of the processor, which does not depend on what else the machine does; and of memory."""
 
 
 def opened(text: bytes) -> OpenedView:
@@ -33,10 +34,10 @@ def opened(text: bytes) -> OpenedView:
 def little() -> Iterator[None]:
     """Fails when the block takes too long or too much memory."""
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.thread_time()
     try:
         yield
-        assert time.perf_counter() - start < SECONDS * 10  # tracing makes everything several times slower
+        assert time.thread_time() - start < SECONDS * 10  # tracing makes everything several times slower
         assert tracemalloc.get_traced_memory()[1] < BYTES
     finally:
         tracemalloc.stop()
@@ -361,11 +362,11 @@ def test_mutated_documents_raise_our_errors_only() -> None:
     tracemalloc.start()
     for number in range(MUTATIONS):
         text = mutated(chance.choice(texts), chance)
-        start = time.perf_counter()
+        start = time.thread_time()
         where = refusal(text)
         refused += where is not None
         assert where != "", (start_from, number)
-        assert time.perf_counter() - start < SECONDS * 4, (start_from, number)
+        assert time.thread_time() - start < SECONDS * 4, (start_from, number)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < BYTES
