@@ -7,14 +7,14 @@ that the selection needs, found by arithmetic and put together.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import peers
 import zarr
-from measuring import Row, alternate, arguments, table
+from measuring import Row, alternate, arguments, show
 
 import lazyzarr as lz
 
@@ -45,12 +45,11 @@ def from_zarr(arrays: list[Any], key: tuple[Any, int | slice]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def compare(series: peers.Series, rounds: int, label: str) -> list[Row]:
+def compare(series: peers.Series, rounds: int, label: str) -> Iterator[Row]:
     """Rows of one data set."""
     view = lz.concat([lz.open(path) for path in series.paths])
     joined = peers.tensorstore_join(series) if len(series.paths) > 1 else peers.tensorstore_one(series.paths[0])
     arrays = peers.zarr_arrays(series, fused=True)
-    found: list[Row] = []
     for name, key in selections(series.shape[0]).items():
         works: dict[str, Callable[[], Any]] = {
             "lazyzarr": lambda key=key: view[key].read(),
@@ -63,27 +62,24 @@ def compare(series: peers.Series, rounds: int, label: str) -> list[Row]:
             times = alternate(works, rounds, least=LEAST)
         ours = times.pop("lazyzarr")
         for peer, theirs in times.items():
-            found.append(Row(f"{name}, {label}", ours, peer, theirs, 2.0 if peer == "TensorStore" else 1.0))
-    return found
+            yield Row(f"{name}, {label}", ours, peer, theirs, 2.0 if peer == "TensorStore" else 1.0)
 
 
-def rows(*, quick: bool = False, rounds: int = 0) -> list[Row]:
+def rows(*, quick: bool = False, rounds: int = 0) -> Iterator[Row]:
     """One row per selection, peer, number of arrays and codec."""
     rounds = rounds or (5 if quick else ROUNDS)
-    found: list[Row] = []
     for compressed in (False, True):
         with tempfile.TemporaryDirectory() as folder:
             series = peers.write(Path(folder), 16 if quick else 64, (256, 256), compressed=compressed)
             codec = "zstd" if compressed else "raw"
-            found += compare(series, rounds, f"{len(series.paths)} arrays, {codec}")
-            found += compare(series._replace(paths=series.paths[:1]), rounds, f"1 array, {codec}")
-    return found
+            yield from compare(series, rounds, f"{len(series.paths)} arrays, {codec}")
+            yield from compare(series._replace(paths=series.paths[:1]), rounds, f"1 array, {codec}")
 
 
 def main() -> None:
     """Print the table."""
     given = arguments(__doc__).parse_args()
-    print(table(rows(quick=given.quick, rounds=given.rounds)))
+    show(rows(quick=given.quick, rounds=given.rounds))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorstore as ts
 import zarr
-from measuring import Row, alternate, arguments, table
+from measuring import Row, alternate, arguments, show
 
 import lazyzarr as lz
 
@@ -122,7 +122,7 @@ def _passes(what: str, view: lz.View) -> list[Row]:
 def main() -> None:
     """Print the table."""
     given = arguments(__doc__).parse_args()
-    print(table(rows(quick=given.quick, rounds=given.rounds)))
+    show(rows(quick=given.quick, rounds=given.rounds))
 
 
 if __name__ == "__main__":

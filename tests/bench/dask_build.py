@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import zarr
-from measuring import Row, arguments, table
+from measuring import Row, arguments, show
 
 ROWS, COLUMNS = 100, 8
 
@@ -113,7 +113,7 @@ def rows(*, quick: bool = False, rounds: int = 0) -> list[Row]:
 def main() -> None:
     """Print the table."""
     given = arguments(__doc__).parse_args()
-    print(table(rows(quick=given.quick, rounds=given.rounds)))
+    show(rows(quick=given.quick, rounds=given.rounds))
 
 
 if __name__ == "__main__":

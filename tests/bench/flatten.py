@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from collections.abc import Iterator
 
 import numpy as np
-from measuring import Row, Timing, arguments, table, timing
+from measuring import Row, Timing, arguments, show, timing
 
 import lazyzarr as lz
 from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
@@ -61,20 +62,18 @@ def measured(count: int, chunks: int, *, ranges: bool, rounds: int) -> tuple[Tim
     return timing(joins), timing(flats), peak / len(manifest)
 
 
-def rows(*, quick: bool = False, rounds: int = 0) -> list[Row]:
+def rows(*, quick: bool = False, rounds: int = 0) -> Iterator[Row]:
     """The comparisons with their bars."""
-    found: list[Row] = []
     for count, chunks in SIZES[: 2 if quick else None]:
         total = count * chunks
         for ranges in (False, True):
             join, flat, peak = measured(count, chunks, ranges=ranges, rounds=rounds or (2 if quick else 5))
             what = f"{count:,} sources of {chunks:,} {'ranges' if ranges else 'objects'}"
-            found.append(Row(f"concat {what}", join, "", None, 0.584))
-            found.append(Row(f"flatten {what}", flat, "", None, total / 10**6))
-            found.append(Row(f"memory at the peak, {what}", peak, "", None, 100, "B per fragment"))
-    return found
+            yield Row(f"concat {what}", join, "", None, 0.584)
+            yield Row(f"flatten {what}", flat, "", None, total / 10**6)
+            yield Row(f"memory at the peak, {what}", peak, "", None, 100, "B per fragment")
 
 
 if __name__ == "__main__":
     given = arguments(__doc__).parse_args()
-    print(table(rows(quick=given.quick, rounds=given.rounds)))
+    show(rows(quick=given.quick, rounds=given.rounds))

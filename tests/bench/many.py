@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 import peers
 import tensorstore as ts
 import zarr
-from measuring import Row, Timing, arguments, best, table, timing
+from measuring import Row, Timing, arguments, best, show, timing
 
 import lazyzarr as lz
 from lazyzarr.ir.graph import Graph
@@ -213,33 +214,29 @@ def open_and_join(arrays: int, rounds: int) -> tuple[list[Row], Timing]:
     return found, ours
 
 
-def rows(*, quick: bool = False, rounds: int = 0) -> list[Row]:
+def rows(*, quick: bool = False, rounds: int = 0) -> Iterator[Row]:
     """One row per work, size and peer, and the growth from one size to the next."""
     rounds = rounds or (2 if quick else 5)
-    found: list[Row] = []
     opened: list[Timing] = []
     for sources in (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000):
         more, ours, memory = saved(sources, rounds, peer=sources <= 100_000)
-        found += more
+        yield from more
         opened.append(ours)
         if sources == 1_000_000:
-            found.append(Row("memory to open and read points, 10^6 sources", memory, "", None, 100, "MB"))
+            yield Row("memory to open and read points, 10^6 sources", memory, "", None, 100, "MB")
     for position, ours in enumerate(opened[1:], start=5):
         bar = 2.0 if position == 6 else 10.0
-        found.append(
-            Row(f"open and first point, 10^{position} sources", ours, f"10^{position - 1}", opened[position - 5], bar)
-        )
+        yield Row(f"open and first point, 10^{position} sources", ours, f"10^{position - 1}", opened[position - 5], bar)
     few, ours_few = open_and_join(1_000, rounds)
     many, ours_many = open_and_join(10_000, 1 if quick else 3)
-    found += few + many
-    found.append(Row("open and join 10^4 arrays", ours_many, "10^3", best(ours_few), 10.0 * 1.1))
-    return found
+    yield from few + many
+    yield Row("open and join 10^4 arrays", ours_many, "10^3", best(ours_few), 10.0 * 1.1)
 
 
 def main() -> None:
     """Print the table."""
     given = arguments(__doc__).parse_args()
-    print(table(rows(quick=given.quick, rounds=given.rounds)))
+    show(rows(quick=given.quick, rounds=given.rounds))
 
 
 if __name__ == "__main__":

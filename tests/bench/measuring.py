@@ -100,19 +100,25 @@ def timing(samples: Iterable[float]) -> Timing:
     return Timing(min(found), statistics.median(found))
 
 
-def table(rows: Iterable[Row]) -> str:
-    """A Markdown table; times are the best, with the median in brackets."""
-    lines = ["| what | lazyzarr | peer | ratio | bar | met |", "|---|---|---|---|---|---|"]
+def show(rows: Iterable[Row]) -> list[Row]:
+    """Print a Markdown table, each row as soon as it is known; times are the best, with the median in brackets."""
+    print("| what | lazyzarr | peer | ratio | bar | met |\n|---|---|---|---|---|---|", flush=True)
+    shown: list[Row] = []
     for row in rows:
-        ours, theirs = (
-            str(value) if isinstance(value, Timing) else "" if value is None else amount(value, row.unit)
-            for value in (row.ours, row.theirs)
-        )
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        bar = f"<= {row.bar:.3g}" if row.ratio is not None else f"<= {amount(row.bar, row.unit)}"
-        peer = f"{row.peer}: {theirs}" if theirs else row.peer
-        lines.append(f"| {row.what} | {ours} | {peer} | {ratio} | {bar} | {'yes' if row.met else 'no'} |")
-    return "\n".join(lines)
+        print(_line(row), flush=True)
+        shown.append(row)
+    return shown
+
+
+def _line(row: Row) -> str:
+    ours, theirs = (
+        str(value) if isinstance(value, Timing) else "" if value is None else amount(value, row.unit)
+        for value in (row.ours, row.theirs)
+    )
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    bar = f"<= {row.bar:.3g}" if row.ratio is not None else f"<= {amount(row.bar, row.unit)}"
+    peer = f"{row.peer}: {theirs}" if theirs else row.peer
+    return f"| {row.what} | {ours} | {peer} | {ratio} | {bar} | {'yes' if row.met else 'no'} |"
 
 
 def arguments(text: str | None) -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ Run with ``python tests/bench/serving.py [--quick]``.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import peers
 import zarr
-from measuring import Row, alternate, arguments, table
+from measuring import Row, alternate, arguments, show
 
 import lazyzarr as lz
 
@@ -21,9 +22,8 @@ BAR = 1.05
 ROUNDS = 5
 
 
-def rows(*, quick: bool = False, rounds: int = 0) -> list[Row]:
+def rows(*, quick: bool = False, rounds: int = 0) -> Iterator[Row]:
     """Scans of all sizes of chunks, with both pipelines of zarr-python."""
-    found: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for (size, shape), chunk in peers.GRIDS.items():
             if shape != "rows" or (quick and size == "16 KiB"):
@@ -32,12 +32,10 @@ def rows(*, quick: bool = False, rounds: int = 0) -> list[Row]:
                 place = Path(folder) / f"{size}-{compressed}".replace(" ", "")
                 place.mkdir()
                 series = peers.write(place, 1 if quick else 8, chunk, compressed=compressed)
-                found += _rows(series, f"{size} chunks, {'zstd' if compressed else 'raw'}", rounds)
-    return found
+                yield from _rows(series, f"{size} chunks, {'zstd' if compressed else 'raw'}", rounds)
 
 
-def _rows(series: peers.Series, what: str, rounds: int) -> list[Row]:
-    found: list[Row] = []
+def _rows(series: peers.Series, what: str, rounds: int) -> Iterator[Row]:
     views = [lz.open(path) for path in series.paths]
     for name, pipeline in (("default", {}), ("Fused", peers.FUSED)):
         with zarr.config.set(pipeline):
@@ -47,8 +45,7 @@ def _rows(series: peers.Series, what: str, rounds: int) -> list[Row]:
                 np.testing.assert_array_equal(one[...], other[...])
             works = {"ours": partial(_scan, served), "theirs": partial(_scan, stored)}
             times = alternate(works, rounds or ROUNDS)
-        found.append(Row(f"zarr {name} over a store, {what}", times["ours"], "LocalStore", times["theirs"], BAR))
-    return found
+        yield Row(f"zarr {name} over a store, {what}", times["ours"], "LocalStore", times["theirs"], BAR)
 
 
 def _scan(arrays: list[Any]) -> None:
@@ -58,4 +55,4 @@ def _scan(arrays: list[Any]) -> None:
 
 if __name__ == "__main__":
     given = arguments(__doc__).parse_args()
-    print(table(rows(quick=given.quick, rounds=given.rounds)))
+    show(rows(quick=given.quick, rounds=given.rounds))

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 import zarr
-from measuring import Row, alternate, arguments, table, timing
+from measuring import Row, alternate, arguments, show, timing
 
 import lazyzarr as lz
 
@@ -163,7 +163,7 @@ def rows(*, quick: bool = False, rounds: int = 0) -> list[Row]:
 def main() -> None:
     """Print the table."""
     given = arguments(__doc__).parse_args()
-    print(table(rows(quick=given.quick, rounds=given.rounds)))
+    show(rows(quick=given.quick, rounds=given.rounds))
 
 
 if __name__ == "__main__":
