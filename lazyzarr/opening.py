@@ -57,6 +57,8 @@ from lazyzarr.tensorstore_views import Specifications
 from lazyzarr.view import View
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup")
+_SHARED = 1 << 16
+"""Longest metadata document that is kept in case that others are the same [bytes]."""
 _NAMED_LIKE_A_FILE = re.compile(r"\.(nc4?|cdf|h5|hdf5?|he5|h5ad|nxs|mat)$|\?", re.IGNORECASE)
 """Remote locations at which a file is looked for first: a Zarr node has three places to ask at."""
 
@@ -175,6 +177,8 @@ class Opening:
             view = self._view(url, text)
             if view is not None:
                 return view
+            if len(text) <= _SHARED and _is_plain_array(text):
+                return self._array(url, _array_metadata(text, None), stamp)
             node = read_group_metadata(text)
             if node.node_type == "group":
                 return self._group(url, node, known)
@@ -390,6 +394,12 @@ _NOT_ASKED = _File("", b"", False)
 def _is_json(start: bytes) -> bool:
     """Whether a file begins as a JSON object does."""
     return start.lstrip()[:1] == b"{"
+
+
+@lru_cache(maxsize=256)
+def _is_plain_array(document: bytes) -> bool:
+    """Whether a ``zarr.json`` is that of an array without a manifest; arrays with the same text are asked about once."""
+    return read_group_metadata(document).node_type == "array" and manifest_of(document) is None
 
 
 @lru_cache(maxsize=256)

@@ -39,6 +39,8 @@ _MOST_BUFFERS = 1024
 """Buffers that one ``preadv`` takes on every POSIX system."""
 _STAGE = 512 << 10
 """The small buffer of each thread [bytes]."""
+_own = threading.local()
+"""Where each thread keeps that buffer: one for all sessions, of which every view that is opened has one."""
 _LONG = 64 << 10
 """Buffers from this length on are filled by way of the small one [bytes]."""
 _PSEUDO = ("/proc/", "/sys/")
@@ -73,7 +75,6 @@ class LocalFiles:
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
-        self._own = threading.local()
         self._roots: dict[Grant, tuple[str, ...]] = {}
 
     def read(
@@ -196,7 +197,7 @@ class LocalFiles:
 
     def _fill(self, file: _Opened, offset: int, views: list[memoryview]) -> None:
         """Fill buffers: long ones by way of a small one, which is faster than reading into cold memory."""
-        stage: np.ndarray | None = getattr(self._own, "stage", None)
+        stage: np.ndarray | None = getattr(_own, "stage", None)
         if sum(map(len, views)) < _LONG:
             _scatter(file, offset, views)
             return
@@ -207,7 +208,7 @@ class LocalFiles:
                 offset += sum(map(len, together))
                 continue
             if stage is None:
-                stage = self._own.stage = page_aligned(_STAGE)
+                stage = _own.stage = page_aligned(_STAGE)
             for view in together:
                 cells = np.frombuffer(view, np.uint8)
                 for first in range(0, len(cells), _STAGE):
