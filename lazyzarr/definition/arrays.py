@@ -193,20 +193,28 @@ class Joiner:
                     self._misfit(row, what, _text(wanted, said), _text(value, said))
         return wanted
 
+    def lengths(self, what: str, rows: np.ndarray, found: np.ndarray, expected: Any) -> None:
+        """Expect lengths in a column, of each row or one for all; None: what most rows have, the first of equally many."""
+        if expected is None:
+            values, first, counts = np.unique(found, return_index=True, return_counts=True)
+            expected = values[np.lexsort((first, -counts))[0]]
+        wanted = np.broadcast_to(expected, found.shape)
+        for number in np.flatnonzero(found != wanted).tolist():
+            self._misfit(int(rows[number]), what, str(wanted[number]), str(found[number]))
+
     def _agree(self, views: dict[int, View], dims: tuple[str | None, ...], joins: Sequence[Entry]) -> bool:
         placed = self.array.get("place") is not None
         along = {entry.dim for entry in joins}
+        rows = np.array(list(views))
+        shapes = np.array([view.shape for view in views.values()], np.int64).reshape(len(views), len(dims))
         for axis, dim in enumerate(dims):
             if dim not in along and not placed:
-                column = {row: view.shape[axis] for row, view in views.items() if view.ndim == len(dims)}
-                self.same(f"length of {dim}", column, expected=self.dim_lengths.get(str(dim)))
+                expected = self.dim_lengths.get(str(dim))
+                self.lengths(f"length of {dim}", rows, shapes[:, axis], expected)
         for number, entry in enumerate(self.plan.entries):
             if entry.items is not None and entry.dim in dims:
-                axis = dims.index(entry.dim)
-                expected = entry.items[self.plan.at[:, number]]
-                for row, view in views.items():
-                    if view.shape[axis] != expected[row]:
-                        self._misfit(row, f"length of {entry.dim}", str(expected[row]), str(view.shape[axis]))
+                wanted = entry.items[self.plan.at[rows, number]]
+                self.lengths(f"length of {entry.dim}", rows, shapes[:, dims.index(entry.dim)], wanted)
         if self.array.get("packing") == "same":
             for attribute in PACKING:
                 self.same(attribute, {row: _value(view.attrs.get(attribute)) for row, view in views.items()})
