@@ -22,15 +22,24 @@ from lazyzarr.document.features import check_listed, features_of, knows, table_f
 from lazyzarr.document.limits import Limits, check_costs, check_shapes
 from lazyzarr.document.locations import Resolver, document_url
 from lazyzarr.document.tables import TableReader
-from lazyzarr.document.wire import PREFIX, Document, WireArray, WireGraph, WireSchema, WireTable, parse_node
-from lazyzarr.errors import AccessDenied, LazyZarrError, ViewSchemaError
+from lazyzarr.document.wire import (
+    PREFIX,
+    Document,
+    WireArray,
+    WireGraph,
+    WireSchema,
+    WireTable,
+    member_path,
+    parse_node,
+)
+from lazyzarr.errors import LazyZarrError, ViewSchemaError
 from lazyzarr.ir import fill
-from lazyzarr.ir.data_type import msgspec_form
+from lazyzarr.ir.data_type import msgspec_form, to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json, NamedConfig, Place, StoredArray
 from lazyzarr.ir.nodes import Boxes, Node, Take, Tiles
 from lazyzarr.ir.schema import Schema
-from lazyzarr.ir.tables import Table
+from lazyzarr.ir.tables import Table, place_of
 from lazyzarr.ir.validate import row_bounds, validate
 
 DEFAULT_LIMITS = Limits()
@@ -153,12 +162,15 @@ class _Part:
             for (table, name), held in row_bounds(graph, schemas).items():
                 column = graph.tables[table][name]
                 if isinstance(column, LazyColumn):  # rows that are read later fit, too
-                    column.bounds = Bounds(held.start, held.stop, self._place(f"tables.{table}.{name}"))
+                    column.bounds = Bounds(held.start, held.stop, self._place(place_of(table, name)))
             return graph, schemas
-        except AccessDenied:
-            raise
         except LazyZarrError as error:
             error.where = PREFIX if error.where is None else self._place(error.where)
+            if error.args:  # several problems are listed in the text, each with its place
+                text = str(error.args[0])
+                for stored, name in self.names.items():
+                    text = text.replace(f"tables.{name}", f"tables{member_path(stored)}")
+                error.args = (text, *error.args[1:])
             raise
 
     def stored(self) -> dict[str, WireTable]:
@@ -181,7 +193,7 @@ class _Part:
         """Places inside a graph become JSON paths, with the names of the document; locations stay what they are."""
         for stored, name in self.names.items():
             if where == f"tables.{name}" or where.startswith(f"tables.{name}."):
-                where = f"tables.{stored}{where.removeprefix(f'tables.{name}')}"
+                where = f"tables{member_path(stored)}{where.removeprefix(f'tables.{name}')}"
                 break
         return f"{self.path}.{where}" if where.startswith(("nodes", "arrays", "layouts", "tables")) else where
 
@@ -202,7 +214,7 @@ def _graph(wire: WireGraph, reader: TableReader, names: dict[str, str]) -> Graph
     located |= {array.origins for array in wire.arrays if array.origins is not None}
     tables: dict[str, Table] = {}
     for name, table in wire.tables.items():
-        made = reader.table(table, f"tables.{name}", located=name in located)
+        made = reader.table(table, f"tables{member_path(name)}", located=name in located)
         names[name] = made.name
         tables[made.name] = made
     renamed = [_renamed_array(array, names) for array in arrays]
@@ -221,7 +233,7 @@ def _array(wire: WireArray, reader: TableReader, where: str) -> StoredArray:
         stamp=wire.stamp,
         variants=wire.variants,
         places=tuple(
-            Place(_location(place.location, reader, f"{where}.places[{number}]"), place.stamp)
+            Place(_location(place.location, reader, f"{where}.places[{number}].location"), place.stamp)
             for number, place in enumerate(wire.places)
         ),
         inline=wire.inline,
@@ -233,8 +245,6 @@ def _location(text: str, reader: TableReader, where: str) -> str:
     try:
         location = reader.resolver(text)
         reader.check(location)
-    except AccessDenied:
-        raise
     except LazyZarrError as error:
         error.where = where
         raise
@@ -275,6 +285,11 @@ def _renamed_array(array: StoredArray, names: Mapping[str, str]) -> StoredArray:
 def _check_chains(graph: Graph) -> None:
     """Compile every chain, which checks names, places and configurations of codecs without reading anything."""
     for position, layout in enumerate(graph.layouts):
+        try:
+            to_numpy(layout.data_type)
+        except LazyZarrError as error:
+            error.where = f"layouts[{position}]"
+            raise
         try:
             compile_chain(layout)
         except LazyZarrError as error:

@@ -165,19 +165,26 @@ def with_offsets(columns: dict[str, LazyColumn], where: str) -> dict[str, LazyCo
         return columns
     gap, length, name = columns[GAP], columns.get(LENGTH), whose_of(columns)
     whose = None if name is None else columns[name]
-    like = [np.int64, np.uint64, *(() if whose is None else (np.int32,))]
-    held = [gap, length, *(() if whose is None else (whose,))]
-    if OFFSET in columns or any(
-        one is None or one.dtype != dtype or one.shape != gap.shape or len(one.shape) != 1
-        for one, dtype in zip(held, like, strict=True)
+    for column, dtype in ((GAP, np.int64), (LENGTH, np.uint64), *(() if name is None else ((name, np.int32),))):
+        held = columns.get(column)
+        if held is not None and (held.dtype != dtype or len(held.shape) != 1):
+            raise ViewSchemaError(
+                f"the column is {held.dtype} of rank {len(held.shape)}, not {np.dtype(dtype)} of rank 1; "
+                "save the view again",
+                reason="table-invalid",
+                where=f"{where}.columns.{column}",
+            )
+    if (
+        OFFSET in columns
+        or length is None
+        or any(one is not None and one.shape != gap.shape for one in (length, whose))
     ):
         raise ViewSchemaError(
             "the table has the column gap, and not beside it one length, and at most one object, for each row; "
             "gaps are between ranges that are known; save the view again",
             reason="table-invalid",
-            where=f"{where}.{GAP}",
+            where=where,
         )
-    assert length is not None
     found = {name: column for name, column in columns.items() if name != GAP}
     found[OFFSET] = OffsetColumn(gap, length, whose)
     return found

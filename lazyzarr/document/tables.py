@@ -24,7 +24,7 @@ from lazyzarr.document.gaps import with_gaps, with_offsets
 from lazyzarr.document.limits import Limits, chunk_bytes
 from lazyzarr.document.locations import Resolver, document_url, stored, stored_all
 from lazyzarr.document.plain_array import Content, chunk_files, encode_chunk, layout_of
-from lazyzarr.document.wire import WireColumn, WireTable
+from lazyzarr.document.wire import WireColumn, WireTable, member_path
 from lazyzarr.errors import LazyZarrError, ViewSchemaError
 from lazyzarr.ir import fill
 from lazyzarr.ir.array_metadata import array_metadata, to_text
@@ -166,11 +166,11 @@ class TableReader(Struct, frozen=True):
             return self._inline(wire, where, located)
         home, resolver = self.view, self.resolver
         if wire.beside is not None:
-            home = resolver(wire.beside)
-            self.check(home)
+            (home,) = self._located([wire.beside], f"{where}.beside")
             resolver = Resolver(document_url(home))
         lazy = {
-            name: self._lazy(home, wire.folder, name, wire.columns[name], f"{where}.{name}") for name in wire.columns
+            name: self._lazy(home, wire.folder, name, wire.columns[name], _column_place(where, name))
+            for name in wire.columns
         }
         columns = with_offsets(lazy, where)
         # The name says where the table is, not what it holds: nothing a document claims makes two tables one.
@@ -187,15 +187,13 @@ class TableReader(Struct, frozen=True):
     def _inline(self, wire: WireTable, where: str, located: bool) -> Table:
         columns: dict[str, Column] = {}
         for name, column in wire.columns.items():
-            here = f"{where}.columns.{name}"
+            here = _column_place(where, name)
             if column.data is None or column.chunk_shape is not None or column.codecs is not None:
                 raise _invalid(here, "the column of a table without folder has data, and neither chunks nor codecs")
             if name in TEXT_COLUMNS:
                 texts = _text_cells(column, here)
                 if name == "url" and located:
-                    texts = [self.resolver(text) for text in texts]
-                    for text in texts:
-                        self.check(text)
+                    texts = self._located(texts, here)
                 columns[f"{name}_end"], columns[name] = pack_text(texts)
             else:
                 columns[name] = _cells(column, here)
@@ -203,6 +201,17 @@ class TableReader(Struct, frozen=True):
         if located and self.grant:
             name = "t" + hashlib.sha256(f"{name}|{self.grant}".encode()).hexdigest()[:24]
         return Table(columns, name=name, grant=self.grant if located else "")
+
+    def _located(self, texts: list[str], where: str) -> list[str]:
+        """Locations that are named at one place of the document, as URLs that it may reach."""
+        try:
+            urls = [self.resolver(text) for text in texts]
+            for url in urls:
+                self.check(url)
+        except LazyZarrError as error:
+            error.where = where
+            raise
+        return urls
 
     def _lazy(self, home: str, folder: str, name: str, column: WireColumn, where: str) -> LazyColumn:
         if column.data is not None or column.chunk_shape is None or column.codecs is None:
@@ -230,6 +239,10 @@ class TableReader(Struct, frozen=True):
         except LazyZarrError as error:
             error.where = error.where or where
             raise
+
+
+def _column_place(table: str, name: str) -> str:
+    return f"{table}.columns{member_path(name)}"
 
 
 def _cells(column: WireColumn, where: str) -> Array:

@@ -149,6 +149,17 @@ class ParsedNode(Struct, frozen=True):
     """Of the graph as it is written, if there is a manifest to compare it with."""
 
 
+def member_path(name: str) -> str:
+    """How a JSON path goes on to a member.
+
+    Examples
+    --------
+    >>> member_path("rows"), member_path("rows.of-2020")
+    ('.rows', '["rows.of-2020"]')
+    """
+    return f".{name}" if _PLAIN_NAME.fullmatch(name) else f"[{msgspec.json.encode(name).decode()}]"
+
+
 def graph_digest(graph: bytes | msgspec.Raw) -> str:
     """Digest of the text of a graph, whatever its spaces and the order of its members; numbers are as they are written.
 
@@ -191,6 +202,9 @@ _head_decoder = msgspec.json.Decoder(_Head)
 _parts_decoder = msgspec.json.Decoder(_Parts)
 _spelled_decoder = msgspec.json.Decoder(float_hook=lambda spelled: msgspec.Raw(spelled.encode()))
 _document_decoder = msgspec.json.Decoder(Document)
+_PLAIN_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_ONE_OF = "[...]"
+"""What the parser writes for the name of an entry of an object whose names are free."""
 _PLACE = re.compile(r"(.*) - at `(key in )?\$(.*)`", re.DOTALL)
 
 
@@ -261,7 +275,7 @@ def _attributes_of(text: bytes) -> dict[str, msgspec.Raw]:
         if name not in _GROUP_MEMBERS and not _optional(raw):
             raise UnsupportedFeature(
                 f"the Zarr group has the member {name[:64]!r}; it is unknown and must be understood; update lazyzarr",
-                where=f"$.{name[:64]}",
+                where="$",
             )
     return group.attributes
 
@@ -295,14 +309,37 @@ def _parse[T](decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw, prefi
     try:
         return decoder.decode(text)
     except msgspec.ValidationError as error:
-        _refuse(error, prefix)
+        _refuse(error, prefix, text)
     except msgspec.DecodeError as error:
         raise parse_error(error) from None
 
 
-def _refuse(error: msgspec.ValidationError, prefix: str) -> NoReturn:
+def _named(path: str, raw: bytes | msgspec.Raw) -> str:
+    """A path with the names of the table and the column, of which the parser says only that it was one of them."""
+    before = path.split(_ONE_OF, 1)[0]
+    found: Any = msgspec.json.decode(raw)
+    for name in before.split(".")[1:]:
+        found = found[name]
+    return before + _first_wrong(found, WireTable)
+
+
+def _first_wrong(entries: dict[str, Any], kind: type[Struct]) -> str:
+    for name, entry in entries.items():
+        try:
+            msgspec.convert(entry, kind)
+        except msgspec.ValidationError as error:
+            match = _PLACE.fullmatch(str(error))
+            inner = match[3] if match else ""
+            if _ONE_OF in inner:
+                inner = ".columns" + _first_wrong(entry["columns"], WireColumn)
+            return member_path(name) + inner
+    return ""
+
+
+def _refuse(error: msgspec.ValidationError, prefix: str, raw: bytes | msgspec.Raw) -> NoReturn:
     match = _PLACE.fullmatch(str(error))
-    text, where = (match[1], prefix + match[3]) if match else (str(error), prefix)
+    text, path = (match[1], match[3]) if match else (str(error), "")
+    where = prefix + (_named(path, raw) if _ONE_OF in path else path)
     if where.endswith(".op") and text.startswith("Invalid value"):
         raise UnsupportedFeature(
             f"the node kind is {text.removeprefix('Invalid value ')[:80]}; it is not known here; update lazyzarr",

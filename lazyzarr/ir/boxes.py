@@ -26,30 +26,30 @@ OF_VIEW = {"origin": "i8", "stride": "i8", "count": "i8"}
 
 
 def column_problems(table: Table, rank: int) -> Iterator[tuple[str, str]]:
-    """What is wrong with the columns of a table: (column, text); ``rank`` is that of the view."""
+    """What is wrong with a table: (column or ``""``, text); ``rank`` is that of the view."""
     kinds = {"array": "i4", **OF_ARRAY, **OF_VIEW}
     for name, column in table.columns.items():
         if name not in kinds:
-            yield name, "the column is not one of a table of boxes"
+            yield "", f"the column {name} is not one of a table of boxes"
         elif column.dtype != np.dtype(kinds[name]) or len(column.shape) != (1 if name == "array" else 2):
             yield name, f"the column is {column.dtype} of rank {len(column.shape)}, not {np.dtype(kinds[name])}"
         elif name in OF_VIEW and column.shape[1] != rank:
             yield name, f"the column has {column.shape[1]} numbers in a row, the view has rank {rank}"
     missing = [name for name in kinds if name not in table]
     for name in missing:
-        yield name, "the column is missing"
+        yield "", f"the column {name} is missing"
     if missing:
         return
     if len({column.shape[0] for column in table.columns.values() if column.shape}) > 1:
-        yield "array", "the columns have different lengths"
+        yield "", "the columns have different lengths"
     if len({table[name].shape[1:] for name in OF_ARRAY}) > 1:
         yield "axis", "the columns of the arrays have different widths"
 
 
 def row_problems(
     node: Boxes, rows: Mapping[str, np.ndarray], shapes: Sequence[tuple[int, ...]]
-) -> tuple[str, str] | None:
-    """The first thing that is wrong with some rows, as (reason, text); None if they are sound.
+) -> tuple[str, str, str] | None:
+    """The first thing that is wrong with some rows, as (reason, column or ``""``, text); None if they are sound.
 
     Parameters
     ----------
@@ -63,23 +63,23 @@ def row_problems(
         return None
     rank, wide = len(node.shape), axis.shape[1]
     if array.min() < 0 or array.max() >= len(shapes):
-        return "table-invalid", f"a row is of array {int(array.max())} of {len(shapes)}"
+        return "table-invalid", "array", f"a row is of array {int(array.max())} of {len(shapes)}"
     if axis.size and (axis.min() < HELD or axis.max() >= rank):
-        return "table-invalid", f"an axis of a row is outside the rank {rank} of the view"
+        return "table-invalid", "axis", f"an axis of a row is outside the rank {rank} of the view"
     if max(map(len, shapes)) > wide:
-        return "table-invalid", f"a row has {wide} axes, an array has {max(map(len, shapes))}"
+        return "table-invalid", "axis", f"a row has {wide} axes, an array has {max(map(len, shapes))}"
     fed = np.zeros((len(array), rank), np.int8)
     for column in axis.T:
         at = np.flatnonzero(column >= 0)
         fed[at, column[at]] += 1
     if (fed > 1).any():
-        return "table-invalid", "one axis of the view feeds two axes of an array"
+        return "table-invalid", "axis", "one axis of the view feeds two axes of an array"
     if (rows["stride"] < 1).any() or (count < 1).any():
-        return "graph-shape", "a row has a stride or a count below 1"
+        return "graph-shape", "", "a row has a stride or a count below 1"
     view, origin, stride = np.array(node.shape, np.int64), rows["origin"], rows["stride"]
     # a product of two int64 may wrap, a quotient does not
     if (origin < 0).any() or (origin >= view).any() or (count - 1 > (view - 1 - origin) // stride).any():
-        return "graph-shape", "a box reaches outside the view"
+        return "graph-shape", "", "a box reaches outside the view"
     lengths = np.ones((len(shapes), wide), np.int64)
     for number, shape in enumerate(shapes):
         lengths[number, : len(shape)] = shape
@@ -89,12 +89,12 @@ def row_problems(
     )
     room = np.where(step < 0, first, length - 1 - first)
     if (step == 0).any() or (first < 0).any() or (first >= length).any():
-        return "graph-shape", "a box begins outside its array, or has the step 0"
+        return "graph-shape", "", "a box begins outside its array, or has the step 0"
     if ((cells - 1) > room // np.maximum(np.abs(step), 1)).any() or (step == np.iinfo(np.int64).min).any():
-        return "graph-shape", "a box reaches outside its array"
+        return "graph-shape", "", "a box reaches outside its array"
     pair = any_overlap(origin, count, stride)
     if pair is not None:
-        return "overlap", f"boxes {pair[0]} and {pair[1]} overlap"
+        return "overlap", "", f"boxes {pair[0]} and {pair[1]} overlap"
     return None
 
 

@@ -71,13 +71,13 @@ def with_grant(array: StoredArray, grant: str) -> StoredArray:
 
 
 def problems_of(table: Table) -> Iterator[tuple[str, str]]:
-    """What is wrong with the columns: (column, text)."""
+    """What is wrong with a table: (column or ``""``, text)."""
     texts = [name for name in TEXTS if name in table or f"{name}_end" in table or name == "url"]
     known = {**NUMBERS, **{f"{name}_end": "i8" for name in texts}}
     rows: set[int] = set()
     for name in ("layout", "grid", *(f"{name}_end" for name in texts), *texts):
         if name not in table:
-            yield name, "the column is missing"
+            yield "", f"the column {name} is missing"
     for name, column in table.columns.items():
         if name in texts:
             if column.dtype != np.dtype("u1") or len(column.shape) != 1:
@@ -88,7 +88,9 @@ def problems_of(table: Table) -> Iterator[tuple[str, str]]:
         else:
             right = name in known and column.dtype == np.dtype(known[name]) and len(column.shape) == 1
         if not right:
-            yield name, f"the column is not one of a table of origins, or not of its type ({column.dtype})"
+            known_name = name == "grid" or name in known
+            text = f"the column {name} is not one of a table of origins, or not of its type ({column.dtype})"
+            yield name if known_name else "", text
         rows.add(column.shape[0] if column.shape else -1)
     if len(rows) > 1:
-        yield "layout", "the columns have different lengths"
+        yield "", "the columns have different lengths"

@@ -74,7 +74,9 @@ def infer(graph: Graph) -> tuple[Schema, ...]:
                 _check_size(schema)
             except LazyZarrError as error:
                 if error.where is None:
-                    error.where = f"nodes[{position}] ({name_of(node)})"
+                    error.where = f"nodes[{position}]"
+                    kind, text = name_of(node), str(error.args[0])
+                    error.args = (text if kind in text else f"{kind}: {text}", *error.args[1:])
                 raise
             found.append(schema)
         graph.schemas = tuple(found)

@@ -100,6 +100,17 @@ def _restore(columns: Mapping[str, Column], name: str, resolve: Callable[[str], 
     return Table(columns, name=name, resolve=resolve, grant=grant)
 
 
+def place_of(table: str, column: str = "") -> str:
+    """Where a table of a graph, or one of its columns, is in the JSON of the graph.
+
+    Examples
+    --------
+    >>> place_of("rows"), place_of("rows", "origin")
+    ('tables.rows', 'tables.rows.columns.origin')
+    """
+    return f"tables.{table}.columns.{column}" if column else f"tables.{table}"
+
+
 def digest(columns: Mapping[str, Column]) -> str:
     """Name of a table by its content: equal columns have equal names."""
     total = hashlib.sha256()

@@ -42,6 +42,7 @@ from lazyzarr.ir.nodes import (
 from lazyzarr.ir.origins import FILE
 from lazyzarr.ir.placing import combs_of, tile_combs
 from lazyzarr.ir.schema import Schema, infer
+from lazyzarr.ir.tables import place_of
 from lazyzarr.ir.validate_stored import TEXT_COLUMNS, Problem, array_problems, is_plain, table_problems
 
 _MOST_SHOWN = 20
@@ -178,12 +179,14 @@ def _structure(graph: Graph) -> Iterator[Problem]:
         if 0 <= array.layout < len(graph.layouts) and is_plain(array):
             continue
         where = f"arrays[{position}]"
-        for index in (array.layout, *array.variants):
+        layouts = [("layout", array.layout), *(("variants", index) for index in array.variants)]
+        for member, index in layouts:
             if not 0 <= index < len(graph.layouts):
-                yield Problem("graph-reference", where, f"layout {index} is not there")
-        for name in (array.refs, array.values, array.inline, array.origins):
+                yield Problem("graph-reference", f"{where}.{member}", f"layout {index} is not there")
+        for member in ("refs", "values", "inline", "origins"):
+            name = getattr(array, member)
             if name is not None and name not in graph.tables:
-                yield Problem("graph-reference", where, f"table {name!r} is not there")
+                yield Problem("graph-reference", f"{where}.{member}", f"table {name!r} is not there")
 
 
 def _named_positions(node: Node, graph: Graph) -> Iterator[tuple[str, int, int]]:
@@ -259,10 +262,10 @@ def _nodes(graph: Graph) -> Iterator[Problem]:
         where = f"nodes[{position}].codecs"
         if not node.codecs:
             yield Problem("codec-invalid", where, "a decode has at least one codec; this one has none")
-        for number, codec in enumerate(node.codecs):
+        for codec in node.codecs:
             if codec.name not in VALUE_CODECS:
                 text = f"codec {codec.name[:64]!r} is not value-wise; a decode has no other"
-                yield Problem("codec-invalid", f"{where}[{number}]", text)
+                yield Problem("codec-invalid", where, text)
 
 
 def _extensions(graph: Graph) -> Iterator[Problem]:
@@ -299,9 +302,7 @@ def _fit(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[Problem]:
             and values.size
             and not held.start <= values.min() <= values.max() < held.stop
         ):
-            yield Problem(
-                "table-invalid", f"tables.{name}.{column}", f"a value is outside {held.start}..{held.stop - 1}"
-            )
+            yield Problem("table-invalid", place_of(name, column), f"a value is outside {held.start}..{held.stop - 1}")
 
 
 def _decoded_type(codec: NamedConfig, input: Schema, where: str) -> Iterator[Problem]:
@@ -330,7 +331,7 @@ def _tile_rows(graph: Graph, node: Tiles, where: str) -> Generator[Problem, None
         yield Problem("graph-canonical", where, "the tiles are not sorted by origin")
     for name in TEXT_COLUMNS:
         if name in table and (np.diff(np.asarray(table[f"{name}_end"])) < 0).any():
-            yield Problem("table-invalid", f"tables.{node.table}.{name}_end", "the ends of a text column fall")
+            yield Problem("table-invalid", place_of(node.table, name), "the ends of a text column fall")
     ends = origin.astype(np.uint64) + shape.astype(np.uint64)  # a sum of two int64 may wrap
     if (ends < 2**63).all():
         yield from _disjoint(origin, shape, np.ones_like(origin), where)
@@ -352,7 +353,8 @@ def _boxes(graph: Graph, node: Boxes, where: str) -> Iterator[Problem]:
     rows = all_rows(table)
     found = row_problems(node, rows, [graph.arrays[k].shape for k in node.arrays])
     if found is not None:
-        yield Problem(found[0], where if found[0] != "table-invalid" else f"tables.{node.table}", found[1])
+        reason, column, text = found
+        yield Problem(reason, place_of(node.table, column) if column else where, text)
     elif (np.diff(np.lexsort(rows["origin"].T[::-1])) < 0).any() if node.shape else False:
         yield Problem("graph-canonical", where, "the boxes are not sorted by origin")
 

@@ -19,7 +19,7 @@ from lazyzarr.ir.layout import Layout, StoredArray
 from lazyzarr.ir.nodes import Boxes, Take, Tiles, of_kind
 from lazyzarr.ir.origins import problems_of
 from lazyzarr.ir.placing import tiles_rank
-from lazyzarr.ir.tables import Table
+from lazyzarr.ir.tables import Table, place_of
 
 REF_COLUMNS = {
     "offset": "u8",
@@ -71,15 +71,14 @@ def array_problems(graph: Graph) -> Iterator[Problem]:
                 "document-member", where, "an array has either a location or values, and refs beside a location"
             )
         elif array.values is not None:
-            yield from _values(array, layout, graph.tables[array.values], f"tables.{array.values}")
+            yield from _values(array, layout, graph.tables[array.values], array.values)
         elif array.refs is not None and len(layout.chunk_shape) == len(array.shape):
             yield from _refs(array, graph.tables[array.refs], chunk_count(array.shape, layout.chunk_shape), where)
         elif array.variants or array.places or array.inline is not None:
             yield Problem("document-member", where, "variants, places and inline have no meaning without refs")
         if array.inline is not None:
             inline = graph.tables[array.inline]
-            where = f"tables.{array.inline}"
-            yield from _columns(inline, {"bytes": "u1"}, ("bytes",), where)
+            yield from _columns(inline, {"bytes": "u1"}, ("bytes",), array.inline)
 
 
 def is_plain(array: StoredArray) -> bool:
@@ -99,26 +98,26 @@ def _from_origins(array: StoredArray, graph: Graph, chunks: int, where: str) -> 
     refs = graph.tables[array.refs]
     yield from _refs(array, refs, chunks, where)
     if "origin" not in refs:
-        yield Problem("table-invalid", f"tables.{array.refs}", "the column origin is missing")
+        yield Problem("table-invalid", place_of(array.refs), "the column origin is missing")
     assert array.origins is not None
     for column, text in problems_of(graph.tables[array.origins]):
-        yield Problem("table-invalid", f"tables.{array.origins}.{column}", text)
+        yield Problem("table-invalid", place_of(array.origins, column), text)
 
 
 def _alike(left: Layout, right: Layout) -> bool:
     return left.data_type == right.data_type and left.chunk_shape == right.chunk_shape
 
 
-def _values(array: StoredArray, layout: Layout, table: Table, where: str) -> Iterator[Problem]:
+def _values(array: StoredArray, layout: Layout, table: Table, name: str) -> Iterator[Problem]:
     if set(table.columns) != {"values"}:
-        yield Problem("table-invalid", where, "a table of values has the one column values")
+        yield Problem("table-invalid", place_of(name), "a table of values has the one column values")
         return
     column = table["values"]
     shape = array.shape or (1,)  # a column has rows, so one cell stands for rank 0
     if column.shape != shape or column.dtype != to_numpy(layout.data_type):
         yield Problem(
             "table-invalid",
-            where,
+            place_of(name, "values"),
             f"the column values is {column.dtype} {list(column.shape)}, the array is "
             f"{to_numpy(layout.data_type)} {list(shape)}",
         )
@@ -138,45 +137,46 @@ def table_problems(graph: Graph) -> Iterator[Problem]:
     reference = {array.refs for array in graph.arrays if array.refs is not None}
     reference |= {node.refs for _, node in of_kind(graph.nodes, Tiles) if node.refs is not None}
     for name in sorted(reference):
-        yield from _columns(graph.tables[name], REF_COLUMNS, ("offset", "length"), f"tables.{name}")
+        yield from _columns(graph.tables[name], REF_COLUMNS, ("offset", "length"), name)
     for name in dict.fromkeys(node.indices for _, node in of_kind(graph.nodes, Take)):
-        yield from _columns(graph.tables[name], {"indices": "i8"}, ("indices",), f"tables.{name}")
+        yield from _columns(graph.tables[name], {"indices": "i8"}, ("indices",), name)
     for _, node in of_kind(graph.nodes, Boxes):
         for column, text in column_problems(graph.tables[node.table], len(node.shape)):
-            yield Problem("table-invalid", f"tables.{node.table}.{column}", text)
+            yield Problem("table-invalid", place_of(node.table, column), text)
     seen: set[tuple[object, ...]] = set()
-    for _, node in of_kind(graph.nodes, Tiles):
+    for position, node in of_kind(graph.nodes, Tiles):
+        where = f"nodes[{position}]"
         use = (node.table, len(node.shape), node.new_axis, node.refs is None)
         if use not in seen:
             seen.add(use)
-            yield from _tile_table(graph, node)
+            yield from _tile_table(graph, node, where)
         for index in node.layouts:
             layout = graph.layouts[index]
             if layout.data_type != node.data_type or len(layout.chunk_shape) != tiles_rank(node):
                 text = f"layout {index} has another type or rank than the tiles"
-                yield Problem("graph-type", f"tables.{node.table}", text)
+                yield Problem("graph-type", where, text)
 
 
-def _columns(table: Table, known: dict[str, str], required: tuple[str, ...], where: str) -> Iterator[Problem]:
+def _columns(table: Table, known: dict[str, str], required: tuple[str, ...], table_name: str) -> Iterator[Problem]:
     rows = {column.shape[:1] for column in table.columns.values()}
     for name in required:
         if name not in table:
-            yield Problem("table-invalid", where, f"the column {name} is missing")
+            yield Problem("table-invalid", place_of(table_name), f"the column {name} is missing")
     for name, column in table.columns.items():
         if name not in known:
-            yield Problem("table-invalid", f"{where}.{name}", "the column is not known")
+            yield Problem("table-invalid", place_of(table_name), f"the column {name} is not known")
         elif column.dtype != np.dtype(known[name]) or len(column.shape) != 1:
             yield Problem(
                 "table-invalid",
-                f"{where}.{name}",
+                place_of(table_name, name),
                 f"the column is {column.dtype} of rank {len(column.shape)}, not {np.dtype(known[name])} of rank 1",
             )
     if len(rows) > 1:
-        yield Problem("table-invalid", where, "the columns have different lengths")
+        yield Problem("table-invalid", place_of(table_name), "the columns have different lengths")
 
 
-def _tile_table(graph: Graph, node: Tiles) -> Iterator[Problem]:
-    table, where = graph.tables[node.table], f"tables.{node.table}"
+def _tile_table(graph: Graph, node: Tiles, where: str) -> Iterator[Problem]:
+    table = graph.tables[node.table]
     rank = len(node.shape)
     if node.new_axis is not None and not 0 <= node.new_axis < rank:
         yield Problem("graph-shape", where, f"new axis {node.new_axis} is outside the rank {rank}")
@@ -186,12 +186,16 @@ def _tile_table(graph: Graph, node: Tiles) -> Iterator[Problem]:
     blobs = {"url", *texts}
     flat = Table({k: c for k, c in table.columns.items() if k not in wide and k not in blobs}, name=table.name)
     required = ("layout", "url_end", *(f"{name}_end" for name in texts), *(("refs_first",) if node.refs else ()))
-    yield from _columns(flat, numbers, tuple(dict.fromkeys(required)), where)
+    yield from _columns(flat, numbers, tuple(dict.fromkeys(required)), node.table)
     for name, width in wide.items():
-        if name not in table or table[name].shape[1:] != (width,) or table[name].dtype != np.dtype("i8"):
-            yield Problem("table-invalid", f"{where}.{name}", f"the column is not int64 (rows, {width})")
+        if name not in table:
+            yield Problem("table-invalid", place_of(node.table), f"the column {name} is missing")
+        elif table[name].shape[1:] != (width,) or table[name].dtype != np.dtype("i8"):
+            yield Problem("table-invalid", place_of(node.table, name), f"the column is not int64 (rows, {width})")
         elif "layout" in table and table[name].shape[:1] != table["layout"].shape:
-            yield Problem("table-invalid", f"{where}.{name}", "the column has another length than layout")
+            yield Problem("table-invalid", place_of(node.table), f"the column {name} has another length than layout")
     for name in sorted(blobs):
-        if name not in table or table[name].dtype != np.dtype("u1") or len(table[name].shape) != 1:
-            yield Problem("table-invalid", f"{where}.{name}", "the text column is not uint8 of rank 1")
+        if name not in table:
+            yield Problem("table-invalid", place_of(node.table), f"the column {name} is missing")
+        elif table[name].dtype != np.dtype("u1") or len(table[name].shape) != 1:
+            yield Problem("table-invalid", place_of(node.table, name), "the text column is not uint8 of rank 1")

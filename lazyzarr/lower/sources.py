@@ -17,7 +17,7 @@ from lazyzarr.ir.boxes import HELD, OF_ARRAY, OF_VIEW, row_problems
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import StoredArray
 from lazyzarr.ir.nodes import Boxes, Tiles
-from lazyzarr.ir.tables import Column, Table
+from lazyzarr.ir.tables import Column, Table, place_of
 from lazyzarr.ir.tiles import tile_arrays
 from lazyzarr.lower.needs import Box
 from lazyzarr.lower.placements import AFFINE, NO_POOL, Placements, inserted, whole
@@ -81,7 +81,9 @@ class SourceSpace:
         if not table.in_memory:
             wrong = row_problems(node, held, [self.graph.arrays[k].shape for k in node.arrays])
             if wrong is not None:
-                raise ViewSchemaError(f"{wrong[1]}; save the view again", reason=wrong[0], where=f"nodes[{position}]")
+                reason, column, text = wrong
+                where = place_of(node.table, column) if column else f"nodes[{position}]"
+                raise ViewSchemaError(f"{text}; save the view again", reason=reason, where=where)
         source = np.array(node.arrays, np.int64)[held["array"]]
         layouts = np.array([array.layout for array in self.graph.arrays], np.int32)
         axis, several = held["axis"].astype(np.int16), held["axis"] != HELD

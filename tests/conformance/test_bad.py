@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from lazyzarr.ir import extensions
 from tests.conformance.corpus import BAD
 from tests.extensions.example import KIND, module
 
+PART = re.compile(r'\.([A-Za-z_][A-Za-z0-9_]*)|\[("(?:[^"\\]|\\.)*")\]|\[(\d+)\]')
 URL = "https://data.example/views/v.zarr"
 
 
@@ -41,9 +43,18 @@ def test_refused(path: Path) -> None:
     error = caught.value
     assert error.reason in REASONS
     assert (type(error).__name__, error.reason) == (case["error"], case["reason"]), str(error)
-    if case["where"] is not None:
-        assert error.where == case["where"], str(error)
+    assert error.where == case["where"], str(error)
     assert session.counts.requests == 0
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_places_are_json_paths_to_what_is_there(path: Path) -> None:
+    case = json.loads(path.read_text("utf-8"))
+    for where in (case["where"], case.get("knowing", {}).get("where", "$")):
+        assert re.fullmatch(rf"\$({PART.pattern})*", where), where
+        found = case.get("document")
+        for name, spelled, position in PART.findall(where):
+            found = found[int(position)] if position else found[name or json.loads(spelled)]
 
 
 @pytest.mark.parametrize("path", [path for path in BAD if "knowing" in path.read_text("utf-8")], ids=lambda p: p.stem)

@@ -68,13 +68,21 @@ def test_modules_are_small() -> None:
 
 
 def test_the_runner_says_what_differs(tmp_path: Path) -> None:
-    """With one expectation changed, exactly that case differs, so the agreement is no empty one."""
+    """With an expectation changed, of cells or of a place, exactly that case differs: the agreement is no empty one."""
     corpus = tmp_path / "spec" / "conformance"
-    for part, name in (("good", "source"), ("bad", "text-empty.json"), ("unreadable", "checksum")):
+    for part in PARTS:
         (corpus / part).mkdir(parents=True)
+    for part, name in (
+        ("good", "source"),
+        ("bad", "text-empty.json"),
+        ("bad", "graph-node-unknown.json"),
+        ("unreadable", "checksum"),
+    ):
         subprocess.run(["cp", "-r", ROOT / part / name, corpus / part], check=True)
     changed = corpus / "good" / "source" / "expected.json"
     changed.write_text(changed.read_text("utf-8").replace('"digest": "sha256:', '"digest": "sha256:0'))
+    elsewhere = corpus / "bad" / "graph-node-unknown.json"
+    elsewhere.write_text(elsewhere.read_text("utf-8").replace("nodes[1].op", "nodes[1]"))
     done = subprocess.run(
         [node(READER), READER / "run_corpus.mjs", "--json", "--corpus", corpus],
         capture_output=True,
@@ -84,4 +92,5 @@ def test_the_runner_says_what_differs(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert done.returncode == 1
     assert set(found["good"]["differ"]) == {"source"}
+    assert set(found["bad"]["differ"]) == {"graph-node-unknown.json"}
     assert found["bad"]["agree"] == found["unreadable"]["agree"] == 1

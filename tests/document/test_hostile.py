@@ -160,14 +160,14 @@ CASES: list[tuple[str, Callable[[dict[str, Any]], None], type[ViewError], str, s
         put(f"graph/tables/{TABLE}/columns/indices/data", [0, 1, 8, 2]),
         ViewSchemaError,
         "table-invalid",
-        f"{G}.tables.{TABLE}.indices",
+        f"{G}.tables.{TABLE}.columns.indices",
     ),
     (
         "joined",
         put(f"graph/tables/{TABLE}/columns/indices/data", [0, -1, 0, 2]),
         ViewSchemaError,
         "table-invalid",
-        f"{G}.tables.{TABLE}.indices",
+        f"{G}.tables.{TABLE}.columns.indices",
     ),
     (
         "joined",
@@ -186,7 +186,7 @@ CASES: list[tuple[str, Callable[[dict[str, Any]], None], type[ViewError], str, s
         put("graph/nodes/6/codecs/0/name", "gzip"),
         ViewSchemaError,
         "codec-invalid",
-        f"{G}.nodes[6].codecs[0]",
+        f"{G}.nodes[6].codecs",
     ),
     (
         "layered",
@@ -201,7 +201,7 @@ CASES: list[tuple[str, Callable[[dict[str, Any]], None], type[ViewError], str, s
     ("referenced", put("graph/arrays/1/shape", [8, 9]), ViewSchemaError, "table-invalid", f"{G}.tables."),
     ("tiled", put("graph/nodes/0/shape", [14]), ViewSchemaError, "graph-shape", f"{G}.nodes[0]"),
     ("tiled", put("graph/nodes/0/layouts", [1]), ViewSchemaError, "graph-reference", f"{G}.nodes[0].layouts"),
-    ("tiled", put("graph/nodes/0/data_type", "int32"), ViewSchemaError, "graph-type", f"{G}.tables."),
+    ("tiled", put("graph/nodes/0/data_type", "int32"), ViewSchemaError, "graph-type", f"{G}.nodes[0]"),
 ]
 
 

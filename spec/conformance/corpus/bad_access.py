@@ -12,7 +12,13 @@ def _invalid(name: str, location: str) -> Bad:
 
 
 def _denied(name: str, location: str) -> Bad:
-    return Bad(f"access-{name}", changed(("graph.arrays.0.location", location)), "AccessDenied", "access-denied", None)
+    return Bad(
+        f"access-{name}",
+        changed(("graph.arrays.0.location", location)),
+        "AccessDenied",
+        "access-denied",
+        f"{HERE}.graph.arrays[0].location",
+    )
 
 
 CASES = (
@@ -50,6 +56,6 @@ CASES = (
             ("graph.arrays.0.places", [{"location": "file:///etc/passwd"}]),
             ("graph.tables", {}),
         ),
-        *("AccessDenied", "access-denied", None),
+        *("AccessDenied", "access-denied", f"{HERE}.graph.arrays[0].places[0].location"),
     ),
 )

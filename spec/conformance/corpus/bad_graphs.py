@@ -93,7 +93,7 @@ CASES = (
     ),
     _reshape(
         *("extension-of-inputs-that-do-not-fit", {"shape": [47]}),
-        *("ViewSchemaError", "graph-shape", f"{NODES}[3] (extension)"),
+        *("ViewSchemaError", "graph-shape", f"{NODES}[3]"),
     ),
     _with_code("module", "https://data.example/kind.py"),
     _with_code("entry_point", "os:system"),
@@ -128,17 +128,17 @@ CASES = (
     Bad(
         "graph-layout-of-array-not-there",
         changed(("graph.arrays.1.layout", 3)),
-        *("ViewSchemaError", "graph-reference", f"{HERE}.graph.arrays[1]"),
+        *("ViewSchemaError", "graph-reference", f"{HERE}.graph.arrays[1].layout"),
     ),
     _graph("graph-step-zero", "graph-canonical", [SOURCE, _index([0, 0, 4], ALL)], 1, member=".axes[0]"),
     _graph("graph-span-of-one-with-step", "graph-canonical", [SOURCE, _index([2, -3, 1], ALL)], 1, member=".axes[0]"),
     _graph("graph-empty-span-with-start", "graph-canonical", [SOURCE, _index([2, 1, 0], ALL)], 1, member=".axes[0]"),
     _graph("graph-span-of-negative-count", "graph-canonical", [SOURCE, _index([2, 1, -1], ALL)], 1, member=".axes[0]"),
-    _graph("graph-span-outside", "graph-shape", [SOURCE, _index([1, 1, 4], ALL)], 1, member=" (index)"),
-    _graph("graph-span-before-the-start", "graph-shape", [SOURCE, _index([2, -1, 4], ALL)], 1, member=" (index)"),
-    _graph("graph-cell-outside", "graph-shape", [SOURCE, _index(4, ALL)], 1, member=" (index)"),
-    _graph("graph-cell-negative", "graph-shape", [SOURCE, _index(-1, ALL)], 1, member=" (index)"),
-    _graph("graph-index-of-another-rank", "graph-shape", [SOURCE, _index(ALL)], 1, member=" (index)"),
+    _graph("graph-span-outside", "graph-shape", [SOURCE, _index([1, 1, 4], ALL)], 1),
+    _graph("graph-span-before-the-start", "graph-shape", [SOURCE, _index([2, -1, 4], ALL)], 1),
+    _graph("graph-cell-outside", "graph-shape", [SOURCE, _index(4, ALL)], 1),
+    _graph("graph-cell-negative", "graph-shape", [SOURCE, _index(-1, ALL)], 1),
+    _graph("graph-index-of-another-rank", "graph-shape", [SOURCE, _index(ALL)], 1),
     _graph(
         *(
             "graph-transpose-twice-the-same-axis",
@@ -146,26 +146,22 @@ CASES = (
             [SOURCE, {"op": "transpose", "input": 0, "axes": [0, 0]}],
             1,
         ),
-        member=" (transpose)",
     ),
     _graph(
         *("graph-broadcast-of-a-longer-axis", "graph-shape"),
         *([SOURCE, {"op": "broadcast", "input": 0, "shape": [8, 6], "axes": [0, 1]}], 1),
-        member=" (broadcast)",
     ),
     _graph(
         *("graph-broadcast-out-of-order", "graph-shape"),
         *([SOURCE, {"op": "broadcast", "input": 0, "shape": [6, 4], "axes": [1, 0]}], 1),
-        member=" (broadcast)",
     ),
-    _graph("graph-concat-of-nothing", "graph-shape", [_concat()], 0, member=" (concat)"),
-    _graph("graph-concat-of-other-lengths", "graph-shape", [SOURCE, _fill(3, 5), _concat(0, 1)], 2, member=" (concat)"),
-    _graph("graph-concat-of-another-rank", "graph-shape", [SOURCE, _fill(6), _concat(0, 1)], 2, member=" (concat)"),
-    _graph("graph-concat-axis", "graph-shape", [SOURCE, SECOND, _concat(0, 1, axis=2)], 2, member=" (concat)"),
+    _graph("graph-concat-of-nothing", "graph-shape", [_concat()], 0),
+    _graph("graph-concat-of-other-lengths", "graph-shape", [SOURCE, _fill(3, 5), _concat(0, 1)], 2),
+    _graph("graph-concat-of-another-rank", "graph-shape", [SOURCE, _fill(6), _concat(0, 1)], 2),
+    _graph("graph-concat-axis", "graph-shape", [SOURCE, SECOND, _concat(0, 1, axis=2)], 2),
     _graph(
         *("graph-concat-of-other-types", "graph-type"),
         *([SOURCE, _fill(4, 6, data_type="int32"), _concat(0, 1)], 2),
-        member=" (concat)",
     ),
     _graph(
         *(
@@ -174,26 +170,21 @@ CASES = (
             [SOURCE, _fill(3, 6), {"op": "stack", "inputs": [0, 1], "axis": 0}],
             2,
         ),
-        member=" (stack)",
     ),
-    _graph("graph-doubling", "graph-shape", DOUBLING, 61, member=" (concat)"),
-    _graph("graph-fill-too-large", "graph-shape", [_fill(2**32, 2**32)], 0, member=" (fill)"),
-    _graph("graph-fill-value", "fill-invalid", [_fill(2, value=40000)], 0, member=" (fill)"),
-    _graph(
-        "graph-overlay-outside", "graph-shape", [SOURCE, SECOND, _overlay([[0, 0], [5, 0]])], 2, member=" (overlay)"
-    ),
+    _graph("graph-doubling", "graph-shape", DOUBLING, 61),
+    _graph("graph-fill-too-large", "graph-shape", [_fill(2**32, 2**32)], 0),
+    _graph("graph-fill-value", "fill-invalid", [_fill(2, value=40000)], 0),
+    _graph("graph-overlay-outside", "graph-shape", [SOURCE, SECOND, _overlay([[0, 0], [5, 0]])], 2),
     _graph(
         "graph-overlay-before-the-start",
         "graph-shape",
         [SOURCE, SECOND, _overlay([[0, 0], [-1, 0]])],
         2,
-        member=" (overlay)",
     ),
-    _graph("graph-overlay-without-origin", "graph-shape", [SOURCE, SECOND, _overlay([[0, 0]])], 2, member=" (overlay)"),
+    _graph("graph-overlay-without-origin", "graph-shape", [SOURCE, SECOND, _overlay([[0, 0]])], 2),
     _graph(
         *("graph-overlay-step-zero", "graph-shape"),
         *([SOURCE, SECOND, _overlay([[0, 0], [4, 0]], [[0, 1], [1, 1]])], 2),
-        member=" (overlay)",
     ),
     _graph("graph-overlay-that-overlaps", "overlap", [SOURCE, SECOND, _overlay([[0, 0], [3, 0]])], 2),
     _graph(
@@ -225,7 +216,7 @@ CASES = (
             [SOURCE, {"op": "decode", "input": 0, "codecs": [{"name": "gzip"}], "data_type": "int16", "fill_value": 0}],
             1,
         ),
-        member=".codecs[0]",
+        member=".codecs",
     ),
     _graph(
         *("graph-decode-of-another-type", "graph-type"),
@@ -237,6 +228,5 @@ CASES = (
     _graph(
         *("graph-take-axis", "graph-shape", [SOURCE, {"op": "take", "input": 0, "axis": 2, "indices": "t"}], 1),
         tables={"t": {"columns": {"indices": column("int64", [0])}}},
-        member=" (take)",
     ),
 )

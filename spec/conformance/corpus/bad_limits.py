@@ -102,9 +102,12 @@ CASES = (
         *(*LIMIT, f"{GRAPH}.arrays"),
         {"inline_total": 11},
     ),
-    Bad("limit-column-chunk", _stored([8_000_000]), *LIMIT, f"{GRAPH}.tables.t.indices"),
+    Bad("limit-column-chunk", _stored([8_000_000]), *LIMIT, f"{GRAPH}.tables.t.columns.indices"),
     Bad(
-        "limit-column-codecs", _stored([10], [LITTLE, *[{"name": "crc32c"}] * 16]), *LIMIT, f"{GRAPH}.tables.t.indices"
+        "limit-column-codecs",
+        _stored([10], [LITTLE, *[{"name": "crc32c"}] * 16]),
+        *LIMIT,
+        f"{GRAPH}.tables.t.columns.indices",
     ),
     Bad("limit-arrays", changed(), *LIMIT, f"{GRAPH}.arrays", {"arrays": 1}),
     Bad("limit-layout-codecs", changed(), *LIMIT, f"{GRAPH}.layouts", {"layout_codecs": 0}),

@@ -38,7 +38,7 @@ def _document(
     )
 
 
-def _schema(name: str, document: Any, reason: str, where: str | None) -> Bad:
+def _schema(name: str, document: Any, reason: str, where: str) -> Bad:
     return Bad(name, document, "ViewSchemaError", reason, where)
 
 
@@ -56,7 +56,7 @@ def _of_a_form() -> Any:
 
 
 def _gaps(
-    name: str, reason: str, where: str | None, *, listed: tuple[str, ...] = ("gaps",), folder: bool = True, **types: Any
+    name: str, reason: str, where: str, *, listed: tuple[str, ...] = ("gaps",), folder: bool = True, **types: Any
 ) -> Bad:
     """A table of references that is a folder with columns of these types."""
     columns = {
@@ -77,29 +77,36 @@ CASES = (
     _schema("origins-not-listed", _document(listed=()), "document-requires", f"{HERE}.requires"),
     _schema("origins-with-location", _document(location="../a.bin"), "document-member", ARRAY),
     _schema("origins-without-refs", _document(refs=None), "document-member", ARRAY),
-    _schema("origins-not-there", _document(origins="x"), "graph-reference", ARRAY),
-    _schema("origins-column-missing", _document({"origin": None}), "table-invalid", None),
-    _schema("origins-row-outside", _document({"origin": column("int32", [1])}), "table-invalid", f"{TABLES}.c.origin"),
-    _schema("origins-without-grid", _document(None, {"grid": None}), "table-invalid", f"{TABLES}.o.grid"),
+    _schema("origins-not-there", _document(origins="x"), "graph-reference", f"{ARRAY}.origins"),
+    _schema("origins-column-missing", _document({"origin": None}), "table-invalid", f"{TABLES}.c"),
+    _schema(
+        "origins-row-outside",
+        _document({"origin": column("int32", [1])}),
+        "table-invalid",
+        f"{TABLES}.c.columns.origin",
+    ),
+    _schema("origins-without-grid", _document(None, {"grid": None}), "table-invalid", f"{TABLES}.o"),
     _schema(
         "origins-layout-outside",
         _document(None, {"layout": column("int32", [1])}),
         "table-invalid",
-        f"{TABLES}.o.layout",
+        f"{TABLES}.o.columns.layout",
     ),
     Bad(
         "origins-outside-the-policy",
         _document(None, {"url": column("string", ["file:///etc/passwd"])}),
         "AccessDenied",
         "access-denied",
-        None,
+        f"{TABLES}.o.columns.url",
     ),
     _gaps("gaps-not-listed", "document-requires", f"{HERE}.requires", listed=(), gap="int64", length="uint64"),
-    _gaps("gaps-without-length", "table-invalid", f"{TABLES}.r.gap", gap="int64"),
-    _gaps("gaps-of-another-type", "table-invalid", f"{TABLES}.r.gap", gap="uint64", length="uint64"),
-    _gaps("gaps-of-wide-places", "table-invalid", f"{TABLES}.r.gap", gap="int64", length="uint64", place="int64"),
-    _gaps("gaps-beside-offset", "table-invalid", f"{TABLES}.r.gap", gap="int64", length="uint64", offset="uint64"),
-    _gaps("gaps-in-the-document", "table-invalid", None, folder=False, gap="int64", length="uint64"),
+    _gaps("gaps-without-length", "table-invalid", f"{TABLES}.r", gap="int64"),
+    _gaps("gaps-of-another-type", "table-invalid", f"{TABLES}.r.columns.gap", gap="uint64", length="uint64"),
+    _gaps(
+        "gaps-of-wide-places", "table-invalid", f"{TABLES}.r.columns.place", gap="int64", length="uint64", place="int64"
+    ),
+    _gaps("gaps-beside-offset", "table-invalid", f"{TABLES}.r", gap="int64", length="uint64", offset="uint64"),
+    _gaps("gaps-in-the-document", "table-invalid", f"{TABLES}.r", folder=False, gap="int64", length="uint64"),
     _schema("manifest-of-another-graph", _of_another(), "document-digest", f"{HERE}.manifest.of"),
     _schema("manifest-of-an-unknown-form", _of_a_form(), "document-member", f"{HERE}.manifest.form"),
 )

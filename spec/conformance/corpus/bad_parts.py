@@ -7,6 +7,9 @@ from typing import Any
 from corpus.documents import HERE, SOURCE, Bad, changed, column, with_graph
 
 LAYOUT = f"{HERE}.graph.layouts[0]"
+ARRAY = f"{HERE}.graph.arrays[0]"
+NODE = f"{HERE}.graph.nodes[0]"
+TABLES = f"{HERE}.graph.tables"
 CODECS = f"{LAYOUT}.codecs"
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 SHARDS = {"chunk_shape": [2, 3], "codecs": [LITTLE], "index_codecs": [LITTLE], "index_location": "end"}
@@ -14,7 +17,7 @@ UNPACK = {"name": "lazyzarr.unpack", "configuration": {"scale_factor": "2"}}
 WHOLE = {"data_type": "int16", "fill_value": 0, "chunk_shape": [4, 6], "codecs": [LITTLE]}
 
 
-def _layout(name: str, member: str, value: Any, error: str, reason: str, where: str | None) -> Bad:
+def _layout(name: str, member: str, value: Any, error: str, reason: str, where: str) -> Bad:
     return Bad(name, changed((f"graph.layouts.0.{member}", value)), error, reason, where)
 
 
@@ -24,7 +27,7 @@ def _codecs(name: str, codecs: list[Any], reason: str = "codec-invalid", where: 
 
 
 def _type(name: str, data_type: Any) -> Bad:
-    return _layout(name, "data_type", data_type, "ViewSchemaError", "type-unknown", None)
+    return _layout(name, "data_type", data_type, "ViewSchemaError", "type-unknown", LAYOUT)
 
 
 def _fill(name: str, data_type: str, value: Any) -> Bad:
@@ -32,28 +35,29 @@ def _fill(name: str, data_type: str, value: Any) -> Bad:
     return Bad(name, changed(*changes), "ViewSchemaError", "fill-invalid", LAYOUT)
 
 
-def _take(name: str, table: Any, where: str | None = None) -> Bad:
+def _take(name: str, table: Any, where: str = f"{TABLES}.t.columns.indices", reason: str = "table-invalid") -> Bad:
     document = with_graph(
         [SOURCE, {"op": "take", "input": 0, "axis": 0, "indices": "t"}],
         (2, 6),
         requires=["take"],
         tables={"t": {"columns": table}},
     )
-    return Bad(name, document, "ViewSchemaError", "table-invalid", where)
+    error = "UnsupportedFeature" if reason == "document-member" else "ViewSchemaError"
+    return Bad(name, document, error, reason, where)
 
 
-def _refs(name: str, table: Any, where: str | None = None, **array: Any) -> Bad:
+def _refs(name: str, table: Any, where: str, **array: Any) -> Bad:
     stored = {"layout": 0, "shape": [4, 6], "location": "../a.bin", "refs": "r", **array}
     tables = {"r": {"columns": table}}
     document = with_graph([SOURCE], (4, 6), layouts=[WHOLE], arrays=[stored], tables=tables)
     return Bad(name, document, "ViewSchemaError", "table-invalid", where)
 
 
-def _values(name: str, table: Any) -> Bad:
+def _values(name: str, table: Any, where: str = f"{TABLES}.v.columns.values") -> Bad:
     stored = {"layout": 0, "shape": [4, 6], "values": "v"}
     tables = {"v": {"columns": table}}
     document = with_graph([SOURCE], (4, 6), layouts=[WHOLE], arrays=[stored], tables=tables)
-    return Bad(name, document, "ViewSchemaError", "table-invalid", None)
+    return Bad(name, document, "ViewSchemaError", "table-invalid", where)
 
 
 def _array(name: str, array: Any, reason: str, where: str) -> Bad:
@@ -64,7 +68,7 @@ def _array(name: str, array: Any, reason: str, where: str) -> Bad:
     return Bad(name, document, "ViewSchemaError", reason, where)
 
 
-def _tiles(name: str, reason: str, **columns: Any) -> Bad:
+def _tiles(name: str, reason: str, where: str, **columns: Any) -> Bad:
     table = {
         "origin": column("int64", [0, 0, 4, 0], [2, 2]),
         "shape": column("int64", [4, 6, 4, 6], [2, 2]),
@@ -75,7 +79,7 @@ def _tiles(name: str, reason: str, **columns: Any) -> Bad:
     node = {"op": "tiles", "table": "t", "shape": [8, 6], "data_type": "int16", "fill_value": 0, "layouts": [0]}
     tables = {"t": {"columns": {key: value for key, value in table.items() if value is not None}}}
     error = "AccessDenied" if reason == "access-denied" else "ViewSchemaError"
-    return Bad(name, with_graph([node], requires=["tiles"], arrays=[], tables=tables), error, reason, None)
+    return Bad(name, with_graph([node], requires=["tiles"], arrays=[], tables=tables), error, reason, where)
 
 
 def _stored_column(name: str, reason: str = "table-invalid", **column: Any) -> Bad:
@@ -87,7 +91,7 @@ def _stored_column(name: str, reason: str = "table-invalid", **column: Any) -> B
         tables={"t": {"folder": "t0", "columns": {"indices": how}}},
     )
     error = "UnsupportedFeature" if reason == "codec-unknown" else "ViewSchemaError"
-    return Bad(name, document, error, reason, None)
+    return Bad(name, document, error, reason, f"{TABLES}.t.columns.indices")
 
 
 FOLDER_UP = with_graph(
@@ -128,7 +132,7 @@ CASES = (
         *("ViewSchemaError", "codec-invalid", CODECS),
     ),
     _layout("chunk-of-length-zero", "chunk_shape", [0, 3], "ViewSchemaError", "graph-shape", f"{LAYOUT}.chunk_shape"),
-    _layout("chunk-of-another-rank", "chunk_shape", [2], "ViewSchemaError", "graph-shape", None),
+    _layout("chunk-of-another-rank", "chunk_shape", [2], "ViewSchemaError", "graph-shape", ARRAY),
     _layout(
         "chunk-keys-unknown",
         "chunk_keys",
@@ -141,37 +145,66 @@ CASES = (
         *("chunk-keys-separator", "chunk_keys", {"name": "default", "configuration": {"separator": "../"}}),
         *("ViewSchemaError", "codec-invalid", f"{LAYOUT}.chunk_keys"),
     ),
-    _take("table-without-columns", {}),
-    _take("table-with-another-column", {"rows": column("int64", [0, 1])}),
+    _take("table-without-columns", {}, f"{TABLES}.t"),
+    _take("table-with-another-column", {"rows": column("int64", [0, 1])}, f"{TABLES}.t"),
+    _take(
+        "table-of-columns-with-further-members",
+        {"indices": {**column("int64", [0, 1]), "unit": "cells"}},
+        reason="document-member",
+    ),
+    Bad(
+        "table-of-a-name-with-a-dot",
+        with_graph(
+            [SOURCE, {"op": "take", "input": 0, "axis": 0, "indices": "rows.of-2020"}],
+            (2, 6),
+            requires=["take"],
+            tables={"rows.of-2020": {"columns": {"indices": column("int64", [0, 4])}}},
+        ),
+        *("ViewSchemaError", "table-invalid", f'{TABLES}["rows.of-2020"].columns.indices'),
+    ),
     _take("table-of-another-type", {"indices": column("int32", [0, 1])}),
     _take("table-shorter-than-its-shape", {"indices": column("int64", [0], [2])}),
     _take("table-of-another-rank", {"indices": column("int64", [0, 1], [2, 1])}),
     _take("table-index-outside", {"indices": column("int64", [0, 4])}),
     _take("table-index-negative", {"indices": column("int64", [0, -1])}),
     _take("table-without-cells", {"indices": {"data_type": "int64", "shape": [2]}}),
-    _refs("refs-without-length", {"offset": column("uint64", [0])}),
-    _refs("refs-too-few", {"offset": column("uint64", []), "length": column("uint64", [])}),
-    _refs("refs-of-unequal-length", {"offset": column("uint64", [0]), "length": column("uint64", [48, 48])}),
+    _refs("refs-without-length", {"offset": column("uint64", [0])}, f"{TABLES}.r"),
+    _refs("refs-too-few", {"offset": column("uint64", []), "length": column("uint64", [])}, ARRAY),
+    _refs(
+        "refs-of-unequal-length",
+        {"offset": column("uint64", [0]), "length": column("uint64", [48, 48])},
+        f"{TABLES}.r",
+    ),
     _refs(
         "refs-state-unknown",
         {"offset": column("uint64", [0]), "length": column("uint64", [48]), "state": column("uint8", [4])},
+        f"{TABLES}.r.columns.state",
     ),
     _refs(
         "refs-inline-without-table",
         {"offset": column("uint64", [0]), "length": column("uint64", [48]), "state": column("uint8", [3])},
+        f"{TABLES}.r.columns.state",
     ),
     _refs(
         "refs-layout-outside",
         {"offset": column("uint64", [0]), "length": column("uint64", [48]), "layout": column("int32", [1])},
+        f"{TABLES}.r.columns.layout",
     ),
     _refs(
         "refs-place-outside",
         {"offset": column("uint64", [0]), "length": column("uint64", [48]), "place": column("int32", [1])},
+        f"{TABLES}.r.columns.place",
     ),
-    _refs("refs-first-outside", {"offset": column("uint64", [0]), "length": column("uint64", [48])}, refs_first=1),
+    _refs(
+        "refs-first-outside", {"offset": column("uint64", [0]), "length": column("uint64", [48])}, ARRAY, refs_first=1
+    ),
     _values("values-of-another-shape", {"values": column("int16", [0] * 24, [6, 4])}),
     _values("values-of-another-type", {"values": column("int32", [0] * 24, [4, 6])}),
-    _values("values-with-another-column", {"values": column("int16", [0] * 24, [4, 6]), "more": column("int8", [0])}),
+    _values(
+        "values-with-another-column",
+        {"values": column("int16", [0] * 24, [4, 6]), "more": column("int8", [0])},
+        f"{TABLES}.v",
+    ),
     _array("array-without-location", {}, "document-member", f"{HERE}.graph.arrays[0]"),
     _array(
         "array-with-location-and-values",
@@ -191,15 +224,20 @@ CASES = (
         "document-member",
         f"{HERE}.graph.arrays[0]",
     ),
-    _tiles("tiles-without-location", "table-invalid", url=None),
-    _tiles("tiles-column-unknown", "table-invalid", colour=column("int8", [0, 0])),
-    _tiles("tiles-layout-outside", "table-invalid", layout=column("int32", [0, 1])),
-    _tiles("tiles-outside-the-view", "graph-shape", origin=column("int64", [0, 0, 5, 0], [2, 2])),
-    _tiles("tiles-that-overlap", "overlap", origin=column("int64", [0, 0, 3, 0], [2, 2])),
-    _tiles("tiles-not-sorted", "graph-canonical", origin=column("int64", [4, 0, 0, 0], [2, 2])),
-    _tiles("tiles-outside-the-policy", "access-denied", url=column("string", ["../a.zarr", "file:///etc/passwd"])),
+    _tiles("tiles-without-location", "table-invalid", f"{TABLES}.t", url=None),
+    _tiles("tiles-column-unknown", "table-invalid", f"{TABLES}.t", colour=column("int8", [0, 0])),
+    _tiles("tiles-layout-outside", "table-invalid", f"{TABLES}.t.columns.layout", layout=column("int32", [0, 1])),
+    _tiles("tiles-outside-the-view", "graph-shape", NODE, origin=column("int64", [0, 0, 5, 0], [2, 2])),
+    _tiles("tiles-that-overlap", "overlap", NODE, origin=column("int64", [0, 0, 3, 0], [2, 2])),
+    _tiles("tiles-not-sorted", "graph-canonical", NODE, origin=column("int64", [4, 0, 0, 0], [2, 2])),
+    _tiles(
+        "tiles-outside-the-policy",
+        "access-denied",
+        f"{TABLES}.t.columns.url",
+        url=column("string", ["../a.zarr", "file:///etc/passwd"]),
+    ),
     _stored_column("column-with-cells-and-folder", data=[0] * 500),
     _stored_column("column-cut-across-rows", shape=[500, 2], chunk_shape=[500, 1]),
     _stored_column("column-with-unknown-codec", "codec-unknown", codecs=[{"name": "middle-out"}]),
-    Bad("folder-outside-the-view", FOLDER_UP, "ViewSchemaError", "document-member", f"{HERE}.graph.tables[...].folder"),
+    Bad("folder-outside-the-view", FOLDER_UP, "ViewSchemaError", "document-member", f"{TABLES}.t.folder"),
 )

@@ -19,7 +19,7 @@ NODE = f"{HERE}.graph.nodes[0]"
 TABLE = f"{HERE}.graph.tables.rows"
 
 
-def _bad(name: str, reason: str, where: str | None, rows: Any = None, **node: Any) -> Bad:
+def _bad(name: str, reason: str, where: str, rows: Any = None, **node: Any) -> Bad:
     """The valid node with other columns, lists of cells in place of the data of some, and other members."""
     columns = dict(ROWS)
     for key, value in (rows or {}).items():
@@ -40,15 +40,22 @@ CASES = (
     _bad("boxes-table-not-there", "graph-reference", f"{NODE}.table", table="other"),
     _bad("boxes-array-not-there", "graph-reference", f"{NODE}.arrays", arrays=[0, 2]),
     _bad("boxes-of-another-type", "graph-type", NODE, data_type="int32"),
-    _bad("boxes-column-missing", "table-invalid", f"{TABLE}.count", {"count": None}),
-    _bad("boxes-column-unknown", "table-invalid", f"{TABLE}.shape", {"shape": column("int64", [1, 1])}),
-    _bad("boxes-axis-of-another-type", "table-invalid", f"{TABLE}.axis", {"axis": column("int64", [0] * 4, [2, 2])}),
-    _bad("boxes-of-another-rank", "table-invalid", f"{TABLE}.origin", {"origin": column("int64", [0, 4], [2, 1])}),
-    _bad("boxes-columns-of-other-lengths", "table-invalid", f"{TABLE}.array", {"array": column("int32", [0])}),
-    _bad("boxes-array-outside", "table-invalid", TABLE, {"array": [0, 2]}),
-    _bad("boxes-axis-outside", "table-invalid", TABLE, {"axis": [0, 2, 1, 0]}),
-    _bad("boxes-axis-below-held", "table-invalid", TABLE, {"axis": [0, -2, 1, 0]}),
-    _bad("boxes-axis-named-twice", "table-invalid", TABLE, {"axis": [0, 0, 1, 0]}),
+    _bad("boxes-column-missing", "table-invalid", TABLE, {"count": None}),
+    _bad("boxes-column-unknown", "table-invalid", TABLE, {"shape": column("int64", [1, 1])}),
+    _bad(
+        "boxes-axis-of-another-type",
+        "table-invalid",
+        f"{TABLE}.columns.axis",
+        {"axis": column("int64", [0] * 4, [2, 2])},
+    ),
+    _bad(
+        "boxes-of-another-rank", "table-invalid", f"{TABLE}.columns.origin", {"origin": column("int64", [0, 4], [2, 1])}
+    ),
+    _bad("boxes-columns-of-other-lengths", "table-invalid", TABLE, {"array": column("int32", [0])}),
+    _bad("boxes-array-outside", "table-invalid", f"{TABLE}.columns.array", {"array": [0, 2]}),
+    _bad("boxes-axis-outside", "table-invalid", f"{TABLE}.columns.axis", {"axis": [0, 2, 1, 0]}),
+    _bad("boxes-axis-below-held", "table-invalid", f"{TABLE}.columns.axis", {"axis": [0, -2, 1, 0]}),
+    _bad("boxes-axis-named-twice", "table-invalid", f"{TABLE}.columns.axis", {"axis": [0, 0, 1, 0]}),
     _bad("boxes-stride-zero", "graph-shape", NODE, {"stride": [1, 1, 1, 0]}),
     _bad("boxes-count-zero", "graph-shape", NODE, {"count": [4, 6, 4, 0]}),
     _bad("boxes-step-zero", "graph-shape", NODE, {"step": [1, 0, 1, 1]}),

@@ -29,8 +29,8 @@ class Bad(NamedTuple):
     error: str
     """Class of the error."""
     reason: str
-    where: str | None
-    """JSON path; None where it means nothing."""
+    where: str
+    """JSON path by rule G-027."""
     limits: Mapping[str, int] = {}
     """Limits that the reader sets; the others are the default ones."""
     knowing: Mapping[str, str] = {}

@@ -30,6 +30,7 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
         *("bad/document-is-a-list", "bad/top-level-is-a-list", "bad/graph-missing", "bad/inputs-are-texts"),
         *("bad/shape-is-*", "bad/position-is-a-fraction", "bad/chunk-keys-*", "bad/folder-outside-the-view"),
     ),
+    "G-027": ("bad/*",),
     "G-030": ("good/sharded*", "bad/codec-*", "bad/requires-unknown-codec"),
     "G-031": ("bad/chunk-of-*", "good/concat-unequal-chunks", "good/v2-fortran"),
     "G-032": (

@@ -55,44 +55,45 @@ export function checkArray(graph, wire, urls, where) {
     const { type, shape } = stored.values.columns.values;
     const wanted = stored.shape.length === 0 ? [1n] : stored.shape;
     if (shape.length !== wanted.length || !wanted.every((/** @type {bigint} */ length, /** @type {number} */ axis) => length === BigInt(shape[axis]))) {
-      refuse("table-invalid", "values have another shape than the array", where);
+      refuse("table-invalid", "values have another shape than the array", graph.tablePlace(wire.values, "values"));
     }
-    if (type.id !== layout.type.id) refuse("table-invalid", "values have another type than the array", where);
+    if (type.id !== layout.type.id) refuse("table-invalid", "values have another type than the array", graph.tablePlace(wire.values, "values"));
     if (cellCount(shape) * Math.max(type.size, 1) > limits.inline_bytes) refuse("limit-exceeded", "an in-memory array is too large", where);
   }
   if (stored.refs !== null) {
     const count = chunkCount(stored.shape, layout.chunkShape);
     if (stored.refsFirst + count > BigInt(stored.refs.length)) refuse("table-invalid", "there are fewer references than chunks", where);
-    checkRefs(stored.refs, stored, where);
+    checkRefs(stored.refs, stored, (name) => graph.tablePlace(wire.refs, name));
   }
-  if (stored.origins !== null) checkOrigins(graph, stored, where);
+  if (stored.origins !== null) checkOrigins(graph, stored, wire);
   return stored;
 }
 
-/** @param {import("./tables.js").Table} refs @param {{variants: any[], places: any[], inline: any, origins: any}} stored @param {string} where */
-function checkRefs(refs, { variants, places, inline, origins }, where) {
-  /** @type {(what: string) => never} */
-  const bad = (what) => refuse("table-invalid", what, where);
+/** @param {import("./tables.js").Table} refs @param {{variants: any[], places: any[], inline: any, origins: any}} stored @param {(column: string) => string} placeOf */
+function checkRefs(refs, { variants, places, inline, origins }, placeOf) {
+  /** @type {(column: string, what: string) => never} */
+  const bad = (name, what) => refuse("table-invalid", what, placeOf(name));
   const column = (/** @type {string} */ name) => (refs.has(name) && refs.columns[name].inline ? refs.inlineIntegers(name) : []);
   for (const state of column("state")) {
-    if (state > 3n) bad(`${state} is no state`);
-    if (state === 3n && inline === null) bad("a reference is inline, and the array has no table for it");
+    if (state > 3n) bad("state", `${state} is no state`);
+    if (state === 3n && inline === null) bad("state", "a reference is inline, and the array has no table for it");
   }
-  if (column("layout").some((number) => number < 0n || number > BigInt(variants.length))) bad("a reference has a layout that is not there");
-  if (column("place").some((number) => number < 0n || number > BigInt(places.length))) bad("a reference has a place that is not there");
+  if (column("layout").some((number) => number < 0n || number > BigInt(variants.length))) bad("layout", "a reference has a layout that is not there");
+  if (column("place").some((number) => number < 0n || number > BigInt(places.length))) bad("place", "a reference has a place that is not there");
   if (origins !== null && column("origin").some((number) => number < -1n || number >= BigInt(origins.length))) {
-    bad("a reference has an origin that is not there");
+    bad("origin", "a reference has an origin that is not there");
   }
 }
 
-/** @param {Graph} graph @param {import("./graph.js").Stored} stored @param {string} where */
-function checkOrigins(graph, stored, where) {
+/** @param {Graph} graph @param {import("./graph.js").Stored} stored @param {any} wire */
+function checkOrigins(graph, stored, wire) {
   const origins = /** @type {import("./tables.js").Table} */ (stored.origins);
   if (!origins.inline) return;
   const urls = /** @type {string[]} */ (origins.columns.url.cells);
-  urls.forEach((location, k) => graph.context.allow(graph.context.resolve(location, origins.base, `${where}.origins[${k}]`)));
+  const place = graph.tablePlace(wire.origins, "url");
+  for (const location of urls) graph.context.allow(graph.context.resolve(location, origins.base, place), place);
   if (origins.inlineIntegers("layout").some((number) => number < -1n || number > BigInt(stored.variants.length))) {
-    refuse("table-invalid", "an origin has a layout that is not there", where);
+    refuse("table-invalid", "an origin has a layout that is not there", graph.tablePlace(wire.origins, "layout"));
   }
   const refs = /** @type {import("./tables.js").Table} */ (stored.refs);
   if (!refs.inline) return;
@@ -104,11 +105,11 @@ function checkOrigins(graph, stored, where) {
   const layouts = origins.inlineIntegers("layout");
   rows.forEach((origin, k) => {
     if (states[k] === 0n || states[k] === 3n) return;
-    if (origin < 0n) refuse("table-invalid", "a reference that is not absent has no origin", where);
+    if (origin < 0n) refuse("table-invalid", "a reference that is not absent has no origin", graph.tablePlace(wire.refs, "origin"));
     if (layouts[Number(origin)] < 0n) return;
     const grid = grids.slice(Number(origin) * width, (Number(origin) + 1) * width).filter((length) => length > 0n);
     const count = grid.reduce((product, length) => product * length, 1n);
-    if (numbers[k] < 0n || numbers[k] >= count) refuse("table-invalid", "a reference has a chunk outside of the grid", where);
+    if (numbers[k] < 0n || numbers[k] >= count) refuse("table-invalid", "a reference has a chunk outside of the grid", graph.tablePlace(wire.refs, "number"));
   });
 }
 
@@ -117,8 +118,9 @@ export function checkTileRows(graph, node) {
   const { table, where, layouts } = node;
   if (!table.inline) return;
   const urls = /** @type {string[]} */ (table.columns.url.cells);
-  urls.forEach((location) => graph.context.allow(graph.context.resolve(location, table.base, where)));
-  const rows = tileRows(table.inlineIntegers("origin"), table.inlineIntegers("shape"), table.inlineIntegers("layout"), node);
+  const place = graph.tablePlace(node.wire.table, "url");
+  for (const location of urls) graph.context.allow(graph.context.resolve(location, table.base, place), place);
+  const rows = tileRows(table.inlineIntegers("origin"), table.inlineIntegers("shape"), table.inlineIntegers("layout"), node, graph);
   rows.forEach(({ layout, shape }, k) => {
     if (node.refs === null) return;
     const first = table.has("refs_first") ? table.inlineIntegers("refs_first")[k] : -1n;
@@ -131,9 +133,9 @@ export function checkTileRows(graph, node) {
 
 /**
  * Rows of tiles as boxes of the view, checked.
- * @param {bigint[]} origins @param {bigint[]} shapes @param {bigint[]} layouts @param {any} node
+ * @param {bigint[]} origins @param {bigint[]} shapes @param {bigint[]} layouts @param {any} node @param {Graph | null} [graph] that has them in its document
  */
-export function tileRows(origins, shapes, layouts, node) {
+export function tileRows(origins, shapes, layouts, node, graph = null) {
   const { where, newAxis } = node;
   const outer = node.schema.shape;
   const rank = outer.length;
@@ -141,7 +143,9 @@ export function tileRows(origins, shapes, layouts, node) {
   /** @type {{first: bigint[], count: bigint[], shape: bigint[], layout: number}[]} */
   const rows = [];
   layouts.forEach((layout, k) => {
-    if (layout < 0n || layout >= BigInt(node.layouts.length)) refuse("table-invalid", "a tile has a layout that is not there", where);
+    if (layout < 0n || layout >= BigInt(node.layouts.length)) {
+      refuse("table-invalid", "a tile has a layout that is not there", graph?.tablePlace(node.wire.table, "layout") ?? where);
+    }
     const first = origins.slice(k * rank, (k + 1) * rank);
     const shape = shapes.slice(k * inner, (k + 1) * inner);
     const count = newAxis === null ? shape : shape.toSpliced(newAxis, 0, 1n);
@@ -158,31 +162,31 @@ export function tileRows(origins, shapes, layouts, node) {
 export function checkBoxRows(graph, node) {
   if (!node.table.inline) return;
   const names = ["array", "axis", "first", "step", "origin", "stride", "count"];
-  const rows = boxRows(Object.fromEntries(names.map((name) => [name, node.table.inlineIntegers(name)])), node, graph.where);
+  const rows = boxRows(Object.fromEntries(names.map((name) => [name, node.table.inlineIntegers(name)])), node, graph);
   disjoint(rows.map(({ box }) => box), graph.context.limits.box_pairs, node.where);
 }
 
 /**
  * Rows of a table of boxes, checked: a comb of the view, and for each axis of an array its cells.
- * @param {{[name: string]: bigint[]}} columns @param {any} node @param {string} [graph] the place of the graph
+ * @param {{[name: string]: bigint[]}} columns @param {any} node @param {Graph | null} [graph] that has them in its document
  * @returns {{box: import("./boxes.js").Box, array: import("./graph.js").Stored, cells: {first: bigint, step: bigint, axis: number}[]}[]}
  */
-export function boxRows(columns, node, graph = "") {
+export function boxRows(columns, node, graph = null) {
   const { where, arrays, table } = node;
   const { shape } = node.schema;
   const wide = table.columns.axis.width;
-  /** @type {(what: string) => never} */
-  const bad = (what) => refuse("table-invalid", what, `${graph}.tables.${node.wire.table}`);
-  if (columns.array.length > 0 && arrays.some((/** @type {any} */ one) => one.shape.length > wide)) bad("an array has more axes than a row");
+  /** @type {(column: string, what: string) => never} */
+  const bad = (name, what) => refuse("table-invalid", what, graph?.tablePlace(node.wire.table, name) ?? where);
+  if (columns.array.length > 0 && arrays.some((/** @type {any} */ one) => one.shape.length > wide)) bad("axis", "an array has more axes than a row");
   /** @type {bigint[] | null} */
   let before = null;
   return columns.array.map((number, k) => {
-    if (number < 0n || number >= BigInt(arrays.length)) bad("a row is of an array that is not there");
+    if (number < 0n || number >= BigInt(arrays.length)) bad("array", "a row is of an array that is not there");
     const of = (/** @type {string} */ name, /** @type {number} */ width) => columns[name].slice(k * width, (k + 1) * width);
     const axes = of("axis", wide).map(Number);
-    if (axes.some((axis) => axis < -1 || axis >= shape.length)) bad("an axis is outside of the view");
+    if (axes.some((axis) => axis < -1 || axis >= shape.length)) bad("axis", "an axis is outside of the view");
     const fed = axes.filter((axis) => axis >= 0);
-    if (new Set(fed).size < fed.length) bad("an axis of the view is named twice");
+    if (new Set(fed).size < fed.length) bad("axis", "an axis of the view is named twice");
     const box = { first: of("origin", shape.length), step: of("stride", shape.length), count: of("count", shape.length) };
     checkComb(box, shape, where);
     if (before !== null && compare(before, box.first) > 0) refuse("graph-canonical", "boxes are not sorted by origin", where);

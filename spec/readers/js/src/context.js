@@ -25,9 +25,9 @@ export class Context {
     return resolve(location, base, where);
   }
 
-  /** @param {string} url */
-  allow(url) {
-    if (!this.allows(url)) refuse("access-denied", `${url} is outside of what the policy allows`);
+  /** @param {string} url @param {string | null} [where] */
+  allow(url, where = null) {
+    if (!this.allows(url)) refuse("access-denied", `${url} is outside of what the policy allows`, where);
   }
 
   /**

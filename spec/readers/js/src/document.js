@@ -1,7 +1,7 @@
 // The form of a document: the members of the JSON Schema, the version, and what it requires (G-001 to G-026).
 
 import { readFileSync } from "node:fs";
-import { refuse } from "./errors.js";
+import { member, refuse } from "./errors.js";
 import { canonicalText, sha256 } from "./json.js";
 
 const SCHEMA = JSON.parse(readFileSync(new URL("../../../schema/lazyzarr-1.schema.json", import.meta.url), "utf-8"));
@@ -25,10 +25,10 @@ export function documentOf(group) {
     refuse("document-member", "node_type or zarr_format is missing", "$");
   }
   if (group.zarr_format !== 3n || group.node_type !== "group") refuse("document-missing", "this is no group of Zarr v3", "$");
-  for (const [name, member] of Object.entries(group)) {
+  for (const [name, further] of Object.entries(group)) {
     if (["zarr_format", "node_type", "attributes", "consolidated_metadata"].includes(name)) continue;
-    if (!(isObject(member) && member.must_understand === false)) {
-      refuse("document-requires", `the group has the member ${name}, which this reader does not know`, `$.${name}`);
+    if (!(isObject(further) && further.must_understand === false)) {
+      refuse("document-requires", `the group has the member ${name}, which this reader does not know`, "$");
     }
   }
   const attributes = group.attributes ?? Object.create(null);
@@ -72,9 +72,10 @@ function check(value, schema, where) {
   /** @type {(what: string, at?: string) => never} */
   const bad = (what, at = where) => refuse("document-member", what, at);
   if (schema.discriminator !== undefined) {
-    if (!isObject(value) || typeof value.op !== "string") bad("a node is an object with op");
+    if (!isObject(value) || !("op" in value)) bad("a node is an object with op");
+    if (typeof value.op !== "string") bad("the kind of a node is a text", `${where}.op`);
     const chosen = schema.discriminator.mapping[value.op];
-    if (chosen === undefined) refuse("graph-node", `${JSON.stringify(value.op)} is a kind of node that is not known`, where);
+    if (chosen === undefined) refuse("graph-node", `${JSON.stringify(value.op)} is a kind of node that is not known`, `${where}.op`);
     return check(value, { $ref: chosen }, where);
   }
   if (schema.anyOf !== undefined) {
@@ -98,12 +99,12 @@ function check(value, schema, where) {
     }
     for (const name of schema.required ?? []) if (!(name in value)) bad(`${name} is missing`);
     for (const [name, property] of Object.entries(schema.properties)) {
-      if (name in value) check(value[name], property, `${where}.${name}`);
+      if (name in value) check(value[name], property, where + member(name));
     }
   } else if (isObject(value) && schema.additionalProperties !== undefined) {
     for (const [name, item] of Object.entries(value)) {
       if (!new RegExp(schema.propertyNames.pattern).test(name)) bad("a name is not of the right form");
-      check(item, schema.additionalProperties, `${where}.${name}`);
+      check(item, schema.additionalProperties, where + member(name));
     }
   }
 }

@@ -14,6 +14,9 @@ export class ViewError extends Error {
   }
 }
 
+/** How a JSON path goes on to a member (G-027). @param {string} name */
+export const member = (name) => (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? `.${name}` : `[${JSON.stringify(name)}]`);
+
 /**
  * Refuse, with a reason.
  * @param {string} reason

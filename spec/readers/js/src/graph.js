@@ -2,7 +2,7 @@
 
 import { checkArray, checkBoxRows, checkTileRows } from "./arrays.js";
 import { cellCount, makeChain } from "./codecs.js";
-import { refuse } from "./errors.js";
+import { member, refuse } from "./errors.js";
 import { inferNode } from "./infer.js";
 import { canonicalText } from "./json.js";
 import { makeColumn, makeTable } from "./tables.js";
@@ -60,7 +60,10 @@ export class Graph {
       places: (array.places ?? []).map((/** @type {any} */ place, /** @type {number} */ j) =>
         context.resolve(place.location, context.base, `${where}.arrays[${k}].places[${j}].location`)),
     }));
-    for (const { url, places } of this.urls) for (const one of [...(url === null ? [] : [url]), ...places]) context.allow(one);
+    this.urls.forEach((/** @type {{url: string | null, places: string[]}} */ { url, places }, /** @type {number} */ k) => {
+      if (url !== null) context.allow(url, `${where}.arrays[${k}].location`);
+      places.forEach((one, j) => context.allow(one, `${where}.arrays[${k}].places[${j}].location`));
+    });
     /** @type {Layout[]} */
     this.layouts = layouts.map((/** @type {any} */ layout, /** @type {number} */ k) => makeLayout(layout, limits, `${where}.layouts[${k}]`));
     /** @type {Stored[]} */
@@ -102,12 +105,17 @@ export class Graph {
     const { limits, base, get, resolve } = this.context;
     const allowed = (/** @type {string} */ location, /** @type {string} */ from, /** @type {string} */ at) => {
       const url = resolve(location, from, at);
-      this.context.allow(url);
+      this.context.allow(url, at);
       return url;
     };
-    const table = makeTable(this.tables[name], kind, { limits, base, get, resolve: allowed, where: `${this.where}.tables.${name}` });
+    const table = makeTable(this.tables[name], kind, { limits, base, get, resolve: allowed, where: this.tablePlace(name) });
     this.known.set(key, table);
     return table;
+  }
+
+  /** The place of a table, or of one of its columns. @param {string} name @param {string} [column] */
+  tablePlace(name, column) {
+    return `${this.where}.tables${member(name)}${column === undefined ? "" : `.columns${member(column)}`}`;
   }
 
   /** @param {bigint} number @param {string} where @returns {Layout} */
@@ -152,7 +160,7 @@ export class Graph {
           (node.op === "concat" && below.op === "concat" && node.axis === below.axis && uses[input] === 1);
         depths[k] = Math.max(depths[k], depths[input] + (same ? 0 : 1));
       }
-      if (depths[k] > limits.graph_depth) refuse("limit-exceeded", "the graph is too deep", `${this.where}.nodes[${k}]`);
+      if (depths[k] > limits.graph_depth) refuse("limit-exceeded", "the graph is too deep", `${this.where}.nodes`);
     });
   }
 
@@ -163,7 +171,7 @@ export class Graph {
     for (const [name, table] of Object.entries(this.tables)) {
       if (named.has(name)) continue;
       for (const [column, wire] of Object.entries(table.columns)) {
-        makeColumn(wire, table.folder == null ? null : table.folder, { limits, get, where: `${this.where}.tables.${name}.${column}` });
+        makeColumn(wire, table.folder == null ? null : table.folder, { limits, get, where: this.tablePlace(name, column) });
       }
     }
     for (const node of this.nodes) {

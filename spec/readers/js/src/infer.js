@@ -35,7 +35,7 @@ const equalShapes = (a, b) => a.length === b.length && a.every((length, axis) =>
 
 /** @param {Graph} graph @param {any} wire @param {string} where */
 function source(graph, wire, where) {
-  if (wire.array < 0n || wire.array >= BigInt(graph.arrays.length)) refuse("graph-reference", `there is no array ${wire.array}`, where);
+  if (wire.array < 0n || wire.array >= BigInt(graph.arrays.length)) refuse("graph-reference", `there is no array ${wire.array}`, `${where}.array`);
   const array = graph.arrays[Number(wire.array)];
   return { array, schema: { shape: array.shape, type: array.layout.type, fill: array.layout.fill } };
 }
@@ -52,16 +52,18 @@ function tiles(graph, wire, where) {
   checkShape(wire.shape, where);
   const type = dataType(wire.data_type, where);
   const schema = { shape: wire.shape, type, fill: oneCell(type, wire.fill_value, where) };
-  const layouts = wire.layouts.map((/** @type {bigint} */ number) => graph.layout(number, where));
+  const layouts = wire.layouts.map((/** @type {bigint} */ number) => graph.layout(number, `${where}.layouts`));
   if (layouts.some((/** @type {any} */ layout) => layout.type.id !== type.id)) refuse("graph-type", "a layout has another data type", where);
   const rank = wire.shape.length;
   const newAxis = wire.new_axis == null ? null : checkAxis(wire.new_axis, rank, where);
   const inner = newAxis === null ? rank : rank - 1;
   if (layouts.some((/** @type {any} */ layout) => layout.chunkShape.length !== inner)) badShape("a layout has another rank", where);
-  const table = graph.table(wire.table, "tiles", where);
-  if (table.columns.origin.width !== rank || table.columns.shape.width !== inner) refuse("table-invalid", "a column has another width", where);
-  const refs = wire.refs == null ? null : graph.table(wire.refs, "refs", where);
-  if ((refs !== null) !== table.has("refs_first")) refuse("table-invalid", "refs_first is there with refs, and only then", where);
+  const table = graph.table(wire.table, "tiles", `${where}.table`);
+  for (const [name, width] of Object.entries({ origin: rank, shape: inner })) {
+    if (table.columns[name].width !== width) refuse("table-invalid", `${name} has another width`, graph.tablePlace(wire.table, name));
+  }
+  const refs = wire.refs == null ? null : graph.table(wire.refs, "refs", `${where}.refs`);
+  if ((refs !== null) !== table.has("refs_first")) refuse("table-invalid", "refs_first is there with refs, and only then", graph.tablePlace(wire.table));
   return { schema, layouts, newAxis, table, refs };
 }
 
@@ -76,8 +78,12 @@ function boxes(graph, wire, where) {
   });
   const table = graph.table(wire.table, "boxes", `${where}.table`);
   const { axis, first, step, origin, stride, count } = table.columns;
-  const narrow = [origin, stride, count].some(({ width }) => width !== shape.length) || axis.width !== first.width || axis.width !== step.width;
-  if (narrow) refuse("table-invalid", "a column has another width", `${graph.where}.tables.${wire.table}.origin`);
+  for (const [name, { width }] of Object.entries({ origin, stride, count })) {
+    if (width !== shape.length) refuse("table-invalid", `${name} has another width`, graph.tablePlace(wire.table, name));
+  }
+  if (axis.width !== first.width || axis.width !== step.width) {
+    refuse("table-invalid", "the columns of the arrays have different widths", graph.tablePlace(wire.table, "axis"));
+  }
   if (arrays.some((/** @type {any} */ { layout }) => layout.type.id !== type.id)) refuse("graph-type", "an array has another data type", where);
   const constants = (wire.constants ?? []).map((/** @type {any} */ one, /** @type {number} */ k) => {
     const box = { first: one.origin, count: one.count, step: one.stride ?? shape.map(() => 1n) };
@@ -104,14 +110,15 @@ function index(_, wire, where, [input]) {
   const result = [];
   wire.axes.forEach((/** @type {any} */ entry, /** @type {number} */ axis) => {
     const length = shape[axis];
+    const place = `${where}.axes[${axis}]`;
     if (!Array.isArray(entry)) {
       if (entry < 0n || entry >= length) badShape(`the cell ${entry} is outside of the axis`, where);
       return;
     }
     const [start, step, count] = entry;
-    if (step === 0n || count < 0n) refuse("graph-canonical", "a span has a step that is not 0, and a count", where);
-    if (count === 0n && (start !== 0n || step !== 1n)) refuse("graph-canonical", "a span of no cells is [0, 1, 0]", where);
-    if (count === 1n && step !== 1n) refuse("graph-canonical", "a span of one cell has step 1", where);
+    if (step === 0n || count < 0n) refuse("graph-canonical", "a span has a step that is not 0, and a count", place);
+    if (count === 0n && (start !== 0n || step !== 1n)) refuse("graph-canonical", "a span of no cells is [0, 1, 0]", place);
+    if (count === 1n && step !== 1n) refuse("graph-canonical", "a span of one cell has step 1", place);
     const last = start + step * (count - 1n);
     if (count > 0n && (start < 0n || start >= length || last < 0n || last >= length)) badShape("a span is outside of the axis", where);
     result.push(count);
@@ -122,9 +129,9 @@ function index(_, wire, where, [input]) {
 /** @param {Graph} graph @param {any} wire @param {string} where @param {Node[]} inputs */
 function take(graph, wire, where, [input]) {
   const axis = checkAxis(wire.axis, input.schema.shape.length, where);
-  const table = graph.table(wire.indices, "take", where);
+  const table = graph.table(wire.indices, "take", `${where}.indices`);
   const length = input.schema.shape[axis];
-  if (table.columns.indices.inline) checkIndices(table.inlineIntegers("indices"), length, where);
+  if (table.columns.indices.inline) checkIndices(table.inlineIntegers("indices"), length, graph.tablePlace(wire.indices, "indices"));
   const shape = input.schema.shape.with(axis, BigInt(table.length));
   return { axis, table, schema: { ...input.schema, shape } };
 }
@@ -217,7 +224,7 @@ function overlay(graph, wire, where, inputs) {
 /** @param {Graph} graph @param {any} wire @param {string} where @param {Node[]} inputs */
 function recode(graph, wire, where, [input]) {
   if (input.op !== "source" && input.op !== "tiles") refuse("graph-type", "the input of recode is a source or tiles", where);
-  const layout = graph.layout(wire.layout, where);
+  const layout = graph.layout(wire.layout, `${where}.layout`);
   const before = input.op === "source" ? [input.array.layout] : input.layouts;
   for (const { chunkShape } of before) {
     if (!equalShapes(chunkShape.map(BigInt), layout.chunkShape.map(BigInt))) badShape("recode does not change the shape of chunks", where);
@@ -235,9 +242,9 @@ function recode(graph, wire, where, [input]) {
 function decode(graph, wire, where, [input]) {
   const type = dataType(wire.data_type, where);
   const value = oneCell(type, wire.fill_value, where);
-  if (wire.codecs.length === 0) refuse("codec-invalid", "there is at least one codec", where);
+  if (wire.codecs.length === 0) refuse("codec-invalid", "there is at least one codec", `${where}.codecs`);
   if (wire.codecs.length > graph.context.limits.codecs) refuse("limit-exceeded", "a chain has too many codecs", `${where}.codecs`);
-  const { codecs, encoded } = valueChain(wire.codecs, type, where);
+  const { codecs, encoded } = valueChain(wire.codecs, type, `${where}.codecs`);
   if (encoded.id !== input.schema.type.id) refuse("graph-type", "the last codec takes the type of the input", where);
   return { codecs, schema: { shape: input.schema.shape, type, fill: value } };
 }

@@ -1,7 +1,7 @@
 // Tables (section 5 of graph.md): their columns, checked when a document is opened, and their rows, read by chunk.
 
 import { cellCount, makeChain } from "./codecs.js";
-import { ViewError, refuse } from "./errors.js";
+import { ViewError, member, refuse } from "./errors.js";
 import { dataType, emptyCells, getInteger, oneCell } from "./types.js";
 import { below } from "./urls.js";
 
@@ -179,10 +179,10 @@ export function makeTable(wire, kind, { limits, base, get, resolve, where }) {
     const plainName = name.endsWith("_end") ? name.slice(0, -"_end".length) : name;
     const known = Object.hasOwn(wanted, name) || (/** @type {any} */ (wanted)[plainName] === "text" && folder !== null);
     if (!known) bad(`${name} is no column of a table of ${kind}`);
-    columns[name] = makeColumn(column, folder === null ? null : `${base.slice(0, -"zarr.json".length)}tables/${folder}/${name}`, { limits, get, where: `${where}.${name}` });
+    columns[name] = makeColumn(column, folder === null ? null : `${base.slice(0, -"zarr.json".length)}tables/${folder}/${name}`, { limits, get, where: `${where}.columns${member(name)}` });
   }
   if ("gap" in columns && (!("length" in columns) || "offset" in columns || folder === null)) {
-    bad("gap is beside length, without offset, and in a folder", `${where}.gap`);
+    bad("gap is beside length, without offset, and in a folder");
   }
   if (kind.toLowerCase().endsWith("refs") && !("gap" in columns) && !("offset" in columns)) bad("offset is missing");
   for (const name of required) if (!(name in columns)) bad(`the column ${name} is missing`);
@@ -190,17 +190,18 @@ export function makeTable(wire, kind, { limits, base, get, resolve, where }) {
   for (const [name, column] of Object.entries(columns)) {
     const type = /** @type {any} */ (wanted)[name] ?? null;
     const stored = column.stored !== null;
+    const place = `${where}.columns${member(name)}`;
     if (type === "text") {
-      if (stored ? column.type.id !== "uint8" : column.type.id !== "string") bad(`${name} has another type`);
+      if (stored ? column.type.id !== "uint8" : column.type.id !== "string") bad(`${name} has another type`, place);
       if (stored && !(`${name}_end` in columns)) bad(`${name}_end is missing`);
     } else if (name.endsWith("_end")) {
-      if (column.type.id !== "int64") bad(`${name} has another type`);
+      if (column.type.id !== "int64") bad(`${name} has another type`, place);
     } else if (type !== null && column.type.id !== type) {
-      bad(`${name} has the type ${column.type.id} instead of ${type}`, `${where}.${name === "length" || !("gap" in columns) ? name : "gap"}`);
+      bad(`${name} has the type ${column.type.id} instead of ${type}`, place);
     }
     const wide = kind === "boxes" ? name !== "array" : ["grid", "shape"].includes(name) || (name === "origin" && kind === "tiles");
     const rank = wide ? 2 : 1;
-    if (kind !== "values" && column.shape.length !== rank) bad(`${name} has another rank`, `${where}.${name}`);
+    if (kind !== "values" && column.shape.length !== rank) bad(`${name} has another rank`, place);
     if (kind === "values" || (type === "text" && stored)) continue;
     if (length >= 0 && column.shape[0] !== length) bad("columns have unequal lengths");
     length = column.shape[0];
