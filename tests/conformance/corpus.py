@@ -15,6 +15,7 @@ from lazyzarr.ir.data_type import from_json, to_numpy
 ROOT = Path(__file__).parents[2] / "spec" / "conformance"
 GOOD = sorted((ROOT / "good").iterdir())
 BAD = sorted((ROOT / "bad").glob("*.json"))
+SAVED = sorted((ROOT / "saved").iterdir())
 UNREADABLE = sorted((ROOT / "unreadable").iterdir())
 KEPT = sorted((ROOT / "kept").iterdir())
 

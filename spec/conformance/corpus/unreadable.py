@@ -11,6 +11,7 @@ import lzma
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numcodecs
 import numpy as np
 import zarr
 
@@ -260,6 +261,47 @@ def checksum(case: Case) -> None:
     )
 
 
+def _checksum_of_a_stream(case: Case, codec: str, configuration: dict[str, int], position: int) -> None:
+    def damage(folder: Path) -> None:
+        path = folder / "sources" / "a.zarr" / "1"
+        stream = bytearray(path.read_bytes())
+        stream[position] ^= 1
+        path.write_bytes(stream)
+
+    values = ramp(8)
+    array = zarr.create_array(
+        str(case.path("a.zarr")),
+        shape=(8,),
+        chunks=(4,),
+        dtype="int16",
+        zarr_format=2,
+        fill_value=0,
+        filters=None,
+        compressors=getattr(numcodecs, codec)(**configuration),
+    )
+    array[:] = values
+    _finish(
+        case,
+        case.open("a.zarr"),
+        damage,
+        error="ChunkDecodeError",
+        reason="chunk-decode",
+        about=f"a stream of {codec} whose own checksum is another one",
+        readable=[(0, 4)],
+        values=values[:4],
+    )
+
+
+def checksum_in_a_bzip2_stream(case: Case) -> None:
+    """A bit of the checksum of a block was turned."""
+    _checksum_of_a_stream(case, "BZ2", {"level": 1}, 10)
+
+
+def checksum_in_a_zlib_stream(case: Case) -> None:
+    """A bit of the checksum at the end was turned."""
+    _checksum_of_a_stream(case, "Zlib", {"level": 1}, -1)
+
+
 def text_that_is_no_utf_8(case: Case) -> None:
     """A chunk of text holds bytes that are none."""
 
@@ -414,7 +456,7 @@ def cast_of_what_does_not_fit(case: Case) -> None:
 CASES = (
     *(object_gone, whole_object_gone, object_cut_short, object_of_another_size, metadata_changed),
     *(chunk_of_another_length, chunk_of_more_cells, chunk_of_many_zeros, chunk_of_half_a_stream),
-    *(chunk_that_is_no_gzip, checksum, text_that_is_no_utf_8),
+    *(chunk_that_is_no_gzip, checksum, checksum_in_a_bzip2_stream, checksum_in_a_zlib_stream, text_that_is_no_utf_8),
     *(table_chunk_gone, table_index_outside, tiles_table_outside_the_policy, boxes_table_overlap),
     *(tiles_table_not_sorted, boxes_table_not_sorted),
     cast_of_what_does_not_fit,

@@ -84,12 +84,12 @@ async function compareArray(path, expected) {
   agree(digestOf(new Uint8Array(buffer, byteOffset, byteLength)) === expected.digest, "content of an array");
 }
 
-/** @param {string} name */
-async function good(name) {
-  const folder = join(CORPUS, "good", name);
+/** @param {string} name @param {string} [part] */
+async function good(name, part = "good") {
+  const folder = join(CORPUS, part, name);
   const expected = load(join(folder, "expected.json"));
   const path = join(folder, "view.zarr");
-  const place = URL_OF_CORPUS === null ? folder : `${URL_OF_CORPUS}/good/${name}`;
+  const place = URL_OF_CORPUS === null ? folder : `${URL_OF_CORPUS}/${part}/${name}`;
   if (expected.members !== undefined) {
     for (const [member, wanted] of Object.entries(expected.members)) {
       const { node_type: kind } = load(join(path, member, "zarr.json"));
@@ -179,7 +179,12 @@ async function runPart(part, run) {
   return result;
 }
 
-const results = { good: await runPart("good", good), bad: await runPart("bad", bad), unreadable: await runPart("unreadable", unreadable) };
+const results = {
+  good: await runPart("good", good),
+  saved: await runPart("saved", (name) => good(name, "saved")),
+  bad: await runPart("bad", bad),
+  unreadable: await runPart("unreadable", unreadable),
+};
 if (process.argv.includes("--json")) console.log(JSON.stringify(results));
 else {
   for (const [part, result] of Object.entries(results)) {

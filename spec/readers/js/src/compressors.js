@@ -27,7 +27,6 @@ function deflated(inflate) {
       if (error instanceof ViewError) throw error;
       const { code, message } = /** @type {NodeJS.ErrnoException} */ (error);
       if (code === "ERR_BUFFER_TOO_LARGE") refuse("chunk-too-large", `decoding would make more than ${bound} bytes`);
-      if (message === "incorrect data check") refuse("chunk-checksum", "the checksum of the stream does not match");
       return refuse("chunk-decode", `this is no such stream: ${message}`);
     }
   };
