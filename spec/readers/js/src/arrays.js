@@ -1,8 +1,7 @@
 // Stored arrays and tiles (section 4 and node `tiles` of graph.md), checked against their tables as far as those are inline.
 
 import { cellCount } from "./codecs.js";
-import { checkComb } from "./infer.js";
-import { disjoint } from "./boxes.js";
+import { disjoint } from "./combs.js";
 import { refuse } from "./errors.js";
 
 /** @typedef {import("./graph.js").Graph} Graph */
@@ -156,52 +155,6 @@ export function tileRows(origins, shapes, layouts, node, graph = null) {
     rows.push({ first, count, shape, layout: Number(layout) });
   });
   return rows;
-}
-
-/** Rows of a table of boxes that is inside the document (G-057, G-058). @param {Graph} graph @param {import("./graph.js").Node} node */
-export function checkBoxRows(graph, node) {
-  if (!node.table.inline) return;
-  const names = ["array", "axis", "first", "step", "origin", "stride", "count"];
-  const rows = boxRows(Object.fromEntries(names.map((name) => [name, node.table.inlineIntegers(name)])), node, graph);
-  disjoint(rows.map(({ box }) => box), graph.context.limits.box_pairs, node.where);
-}
-
-/**
- * Rows of a table of boxes, checked: a comb of the view, and for each axis of an array its cells.
- * @param {{[name: string]: bigint[]}} columns @param {any} node @param {Graph | null} [graph] that has them in its document
- * @returns {{box: import("./boxes.js").Box, array: import("./graph.js").Stored, cells: {first: bigint, step: bigint, axis: number}[]}[]}
- */
-export function boxRows(columns, node, graph = null) {
-  const { where, arrays, table } = node;
-  const { shape } = node.schema;
-  const wide = table.columns.axis.width;
-  /** @type {(column: string, what: string) => never} */
-  const bad = (name, what) => refuse("table-invalid", what, graph?.tablePlace(node.wire.table, name) ?? where);
-  if (columns.array.length > 0 && arrays.some((/** @type {any} */ one) => one.shape.length > wide)) bad("axis", "an array has more axes than a row");
-  /** @type {bigint[] | null} */
-  let before = null;
-  return columns.array.map((number, k) => {
-    if (number < 0n || number >= BigInt(arrays.length)) bad("array", "a row is of an array that is not there");
-    const of = (/** @type {string} */ name, /** @type {number} */ width) => columns[name].slice(k * width, (k + 1) * width);
-    const axes = of("axis", wide).map(Number);
-    if (axes.some((axis) => axis < -1 || axis >= shape.length)) bad("axis", "an axis is outside of the view");
-    const fed = axes.filter((axis) => axis >= 0);
-    if (new Set(fed).size < fed.length) bad("axis", "an axis of the view is named twice");
-    const box = { first: of("origin", shape.length), step: of("stride", shape.length), count: of("count", shape.length) };
-    checkComb(box, shape, where);
-    if (before !== null && compare(before, box.first) > 0) refuse("graph-canonical", "boxes are not sorted by origin", where);
-    before = box.first;
-    const array = arrays[Number(number)];
-    const first = of("first", wide);
-    const step = of("step", wide);
-    axes.forEach((axis, a) => {
-      const length = array.shape[a] ?? 1n;
-      const last = first[a] + step[a] * (axis < 0 ? 0n : box.count[axis] - 1n);
-      const outside = first[a] < 0n || first[a] >= length || last < 0n || last >= length;
-      if (step[a] === 0n || outside) refuse("graph-shape", "a box is outside of its array", where);
-    });
-    return { box, array, cells: array.shape.map((/** @type {bigint} */ _, /** @type {number} */ a) => ({ first: first[a], step: step[a], axis: axes[a] })) };
-  });
 }
 
 /** @param {bigint[]} a @param {bigint[]} b */

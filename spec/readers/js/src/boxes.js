@@ -1,110 +1,115 @@
-// Boxes and progressions: whether they meet, and where (boundary.md, lemma of the intersection).
+// The node `boxes` (section 6 of graph.md): windows of stored arrays, each cut, turned, repeated and placed as a row of a table says.
 
+import { disjoint } from "./combs.js";
 import { refuse } from "./errors.js";
+import { dataType, oneCell } from "./types.js";
 
-/** @typedef {{first: bigint[], step: bigint[], count: bigint[]}} Box cells `first + step k`, with steps of at least 1 */
+/** @typedef {import("./graph.js").Graph} Graph */
+/** @typedef {import("./graph.js").Node} Node */
+/** @typedef {import("./graph.js").Stored} Stored */
+/** @typedef {import("./combs.js").Comb} Comb */
+/** @typedef {import("./types.js").Cells} Cells */
+/** @typedef {{first: bigint, step: bigint, axis: number}} Fed cells of an axis of an array; `axis` of the view that feeds it, or -1 */
+/** @typedef {{comb: Comb, array: Stored, fed: Fed[]}} Row cells of the view, and of the array which cells they show */
+/** @typedef {{comb: Comb, cell: Cells}} Constant cells of the view that are stored nowhere */
 
-/** @param {bigint} a @param {bigint} b @returns {[bigint, bigint, bigint]} g, x, y with a x + b y = g */
-function gcd(a, b) {
-  let [g, x, y, h, u, v] = [a, 1n, 0n, b, 0n, 1n];
-  while (h !== 0n) {
-    const quotient = g / h;
-    [g, x, y, h, u, v] = [h, u, v, g - quotient * h, x - quotient * u, y - quotient * v];
-  }
-  return [g, x, y];
-}
-
-/** @param {bigint} a @param {bigint} b floor of the quotient, for b > 0 */
-export const floorDiv = (a, b) => (a >= 0n ? a / b : -((-a + b - 1n) / b));
-/** @param {bigint} a @param {bigint} b ceiling of the quotient, for b > 0 */
-export const ceilDiv = (a, b) => -floorDiv(-a, b);
+/** Of the columns of a row, those that have a number for each axis of arrays, and those that have one for each of the view. */
+const OF_ARRAYS = ["axis", "first", "step"];
+const OF_VIEW = ["origin", "stride", "count"];
 
 /**
- * Those `j` in `[0, count)` for which `first + step j` is in the progression `origin + stride i`, `0 <= i < length`.
- * @param {{first: bigint, step: bigint, count: bigint}} line `step` may be negative, and 0 if `count` is 1
- * @param {{origin: bigint, stride: bigint, length: bigint}} comb
- * @returns {{first: bigint, step: bigint, count: bigint} | null} a progression of `j`
+ * What the node is, as far as no rows say it (G-057, G-059).
+ * @param {Graph} graph @param {any} wire @param {string} where
  */
-export function meet({ first, step, count }, { origin, stride, length }) {
-  if (count === 0n || length === 0n) return null;
-  if (step === 0n) step = 1n;
-  const slope = step < 0n ? -step : step;
-  const [g, x] = gcd(slope, stride);
-  const distance = origin - first;
-  if (distance % g !== 0n) return null;
-  const period = stride / g;
-  let j0 = ((step < 0n ? -1n : 1n) * x * (distance / g)) % period;
-  if (j0 < 0n) j0 += period;
-  // i(m) = (first + step (j0 + period m) - origin) / stride, for j = j0 + period m
-  const i0 = (first + step * j0 - origin) / stride;
-  const di = step / g;
-  let low = 0n;
-  let high = floorDiv(count - 1n - j0, period);
-  if (di > 0n) {
-    low = max(low, ceilDiv(-i0, di));
-    high = min(high, floorDiv(length - 1n - i0, di));
-  } else {
-    low = max(low, ceilDiv(i0 - length + 1n, -di));
-    high = min(high, floorDiv(i0, -di));
-  }
-  if (low > high) return null;
-  return { first: j0 + period * low, step: period, count: high - low + 1n };
-}
-
-/** @param {bigint} a @param {bigint} b */
-const max = (a, b) => (a > b ? a : b);
-/** @param {bigint} a @param {bigint} b */
-const min = (a, b) => (a < b ? a : b);
-
-/** @param {Box} a @param {Box} b */
-function boxesMeet(a, b) {
-  return a.first.every((first, axis) =>
-    meet({ first, step: a.step[axis], count: a.count[axis] }, { origin: b.first[axis], stride: b.step[axis], length: b.count[axis] }) !== null);
-}
-
-/**
- * Refuse boxes of which two meet, and boxes of which too many pairs would have to be compared (G-014).
- * Cuts across an axis part them first. Where overlap is allowed, the pairs are counted only.
- * @param {Box[]} boxes @param {number} limit of comparisons @param {string} where @param {boolean} [allowed]
- */
-export function disjoint(boxes, limit, where, allowed = false) {
-  let left = limit;
-  /** @type {[Box[], number][]} a group of boxes, and how many axes have not parted it */
-  const groups = [[boxes.filter((box) => box.count.every((count) => count > 0n)), 0]];
-  const rank = boxes.length === 0 ? 0 : boxes[0].first.length;
-  for (let next = groups.pop(); next !== undefined; next = groups.pop()) {
-    const [group, tried] = next;
-    if (group.length < 2) continue;
-    if (tried < rank) {
-      for (let axis = tried, k = 0; k < rank; k += 1, axis = (axis + 1) % rank) {
-        const parts = cut(group, axis);
-        if (parts.length > 1) {
-          groups.push(...parts.map((part) => /** @type {[Box[], number]} */ ([part, 0])));
-          break;
-        }
-        if (k === rank - 1) groups.push([group, rank]);
-      }
-      continue;
-    }
-    left -= (group.length * (group.length - 1)) / 2;
-    if (left < 0) refuse("limit-exceeded", "too many boxes have to be compared", where);
-    if (allowed) continue;
-    for (let a = 0; a < group.length; a += 1) {
-      for (let b = 0; b < a; b += 1) if (boxesMeet(group[a], group[b])) refuse("overlap", "two boxes overlap", where);
+export function inferBoxes(graph, wire, where) {
+  const { shape } = wire;
+  if (shape.some((/** @type {bigint} */ length) => length < 0n)) refuse("graph-shape", "a shape has no negative lengths", where);
+  const type = dataType(wire.data_type, where);
+  const fill = oneCell(type, wire.fill_value, where);
+  /** @type {Stored[]} */
+  const arrays = wire.arrays.map((/** @type {bigint} */ number) => {
+    if (number < 0n || number >= BigInt(graph.arrays.length)) refuse("graph-reference", `there is no array ${number}`, `${where}.arrays`);
+    return graph.arrays[Number(number)];
+  });
+  if (arrays.some(({ layout }) => layout.type.id !== type.id)) refuse("graph-type", "an array has another data type", where);
+  /** @type {Constant[]} */
+  const constants = (wire.constants ?? []).map((/** @type {any} */ constant, /** @type {number} */ k) => {
+    const at = `${where}.constants[${k}]`;
+    const comb = { first: constant.origin, step: constant.stride ?? shape.map(() => 1n), count: constant.count };
+    checkComb(comb, shape, at);
+    return { comb, cell: oneCell(type, constant.value, at) };
+  });
+  const table = graph.table(wire.table, "boxes", `${where}.table`);
+  const rank = Math.max(0, ...arrays.map((array) => array.shape.length));
+  for (const [names, width] of /** @type {const} */ ([[OF_ARRAYS, rank], [OF_VIEW, shape.length]])) {
+    for (const name of names) {
+      if (table.columns[name].shape[1] === width) continue;
+      refuse("table-invalid", `rows of ${name} have ${width} numbers`, `${graph.where}.tables.${wire.table}.${name}`);
     }
   }
+  return { arrays, constants, table, tableAt: `${graph.where}.tables.${wire.table}`, schema: { shape, type, fill } };
 }
 
-/** Groups of boxes whose extents along an axis are connected. @param {Box[]} boxes @param {number} axis @returns {Box[][]} */
-function cut(boxes, axis) {
-  const sorted = boxes.toSorted((a, b) => (a.first[axis] < b.first[axis] ? -1 : a.first[axis] > b.first[axis] ? 1 : 0));
-  /** @type {Box[][]} */
-  const parts = [];
-  let end = -1n;
-  for (const box of sorted) {
-    if (parts.length === 0 || box.first[axis] > end) parts.push([]);
-    parts[parts.length - 1].push(box);
-    end = max(end, box.first[axis] + box.step[axis] * (box.count[axis] - 1n));
-  }
-  return parts;
+/** Cells inside a shape, and at least one on each axis. @param {Comb} comb @param {bigint[]} shape @param {string} where */
+function checkComb({ first, step, count }, shape, where) {
+  if ([first, step, count].some((numbers) => numbers.length !== shape.length)) refuse("graph-shape", "a box has another rank", where);
+  shape.forEach((length, axis) => {
+    if (count[axis] < 1n || step[axis] < 1n) refuse("graph-shape", "counts and strides are at least 1", where);
+    if (first[axis] < 0n || first[axis] + step[axis] * (count[axis] - 1n) >= length) refuse("graph-shape", "a box is outside of the view", where);
+  });
+}
+
+/** Rows of a table that is inside the document. @param {Graph} graph @param {Node} node */
+export function checkBoxes(graph, node) {
+  if (!node.table.inline) return;
+  const rows = rowsOf((name) => node.table.inlineIntegers(name), node);
+  disjoint(rows.map(({ comb }) => comb), graph.context.limits.box_pairs, node.where);
+}
+
+/** All rows, checked but for cells that two of them fill. @param {Node} node @returns {Promise<Row[]>} */
+export async function readBoxes(node) {
+  /** @type {{[name: string]: bigint[]}} */
+  const columns = {};
+  for (const name of ["array", ...OF_ARRAYS, ...OF_VIEW]) columns[name] = await node.table.columns[name].integers(0, node.table.length);
+  return rowsOf((name) => columns[name], node);
+}
+
+/** @param {(name: string) => bigint[]} column @param {Node} node @returns {Row[]} */
+function rowsOf(column, node) {
+  const { shape } = node.schema;
+  const [axes, firsts, steps] = OF_ARRAYS.map((name) => grouped(column(name), node.table.columns[name].width));
+  const [origins, strides, counts] = OF_VIEW.map((name) => grouped(column(name), shape.length));
+  return column("array").map((number, k) => {
+    if (number < 0n || number >= BigInt(node.arrays.length)) refuse("table-invalid", `row ${k} has an array that is not there`, node.tableAt);
+    const comb = { first: origins(k), step: strides(k), count: counts(k) };
+    checkComb(comb, shape, node.where);
+    if (k > 0 && after(origins(k - 1), comb.first)) refuse("graph-canonical", "rows are not sorted by origin", node.where);
+    /** @type {Stored} */
+    const array = node.arrays[Number(number)];
+    const fed = axes(k).map((axis, a) => ({ first: firsts(k)[a], step: steps(k)[a], axis: Number(axis) }));
+    checkFed(fed, comb, array, node);
+    return { comb, array, fed: fed.slice(0, array.shape.length) };
+  });
+}
+
+/** @param {bigint[]} numbers @param {number} width @returns {(k: number) => bigint[]} */
+const grouped = (numbers, width) => (k) => numbers.slice(k * width, (k + 1) * width);
+
+/** Whether one position is behind another in C order. @param {bigint[]} a @param {bigint[]} b */
+function after(a, b) {
+  const axis = a.findIndex((at, k) => at !== b[k]);
+  return axis >= 0 && a[axis] > b[axis];
+}
+
+/** Axes that an array does not have are of length 1. @param {Fed[]} fed @param {Comb} comb @param {Stored} array @param {Node} node */
+function checkFed(fed, { count }, array, node) {
+  const named = fed.map(({ axis }) => axis).filter((axis) => axis !== -1);
+  if (named.some((axis) => axis < 0 || axis >= count.length)) refuse("table-invalid", "a row has an axis that the view does not have", node.tableAt);
+  if (new Set(named).size < named.length) refuse("table-invalid", "a row has an axis of the view twice", node.tableAt);
+  fed.forEach(({ first, step, axis }, a) => {
+    if (step === 0n) refuse("graph-shape", "a step is not 0", node.where);
+    const last = axis < 0 ? first : first + step * (count[axis] - 1n);
+    const length = array.shape[a] ?? 1n;
+    if ([first, last].some((cell) => cell < 0n || cell >= length)) refuse("graph-shape", "a row is outside of its array", node.where);
+  });
 }

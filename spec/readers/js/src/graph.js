@@ -1,6 +1,7 @@
 // A graph with its tables, arrays and layouts, checked as a whole before anything is read (sections 4 to 6 of graph.md).
 
-import { checkArray, checkBoxRows, checkTileRows } from "./arrays.js";
+import { checkArray, checkTileRows } from "./arrays.js";
+import { checkBoxes } from "./boxes.js";
 import { cellCount, makeChain } from "./codecs.js";
 import { member, refuse } from "./errors.js";
 import { inferNode } from "./infer.js";
@@ -176,7 +177,7 @@ export class Graph {
     }
     for (const node of this.nodes) {
       if (node.op === "tiles") checkTileRows(this, node);
-      if (node.op === "boxes") checkBoxRows(this, node);
+      if (node.op === "boxes") checkBoxes(this, node);
     }
   }
 }

@@ -1,6 +1,7 @@
 // Shape, type and fill value of each node (section 6 of graph.md), and what each kind of node refuses.
 
-import { disjoint } from "./boxes.js";
+import { inferBoxes as boxes } from "./boxes.js";
+import { disjoint } from "./combs.js";
 import { VALUE_WISE, valueCodec } from "./valuewise.js";
 import { refuse } from "./errors.js";
 import { dataType, oneCell } from "./types.js";
@@ -65,41 +66,6 @@ function tiles(graph, wire, where) {
   const refs = wire.refs == null ? null : graph.table(wire.refs, "refs", `${where}.refs`);
   if ((refs !== null) !== table.has("refs_first")) refuse("table-invalid", "refs_first is there with refs, and only then", graph.tablePlace(wire.table));
   return { schema, layouts, newAxis, table, refs };
-}
-
-/** @param {Graph} graph @param {any} wire @param {string} where */
-function boxes(graph, wire, where) {
-  checkShape(wire.shape, where);
-  const { shape } = wire;
-  const type = dataType(wire.data_type, where);
-  const arrays = wire.arrays.map((/** @type {bigint} */ number) => {
-    if (number < 0n || number >= BigInt(graph.arrays.length)) refuse("graph-reference", `there is no array ${number}`, `${where}.arrays`);
-    return graph.arrays[Number(number)];
-  });
-  const table = graph.table(wire.table, "boxes", `${where}.table`);
-  const { axis, first, step, origin, stride, count } = table.columns;
-  for (const [name, { width }] of Object.entries({ origin, stride, count })) {
-    if (width !== shape.length) refuse("table-invalid", `${name} has another width`, graph.tablePlace(wire.table, name));
-  }
-  if (axis.width !== first.width || axis.width !== step.width) {
-    refuse("table-invalid", "the columns of the arrays have different widths", graph.tablePlace(wire.table, "axis"));
-  }
-  if (arrays.some((/** @type {any} */ { layout }) => layout.type.id !== type.id)) refuse("graph-type", "an array has another data type", where);
-  const constants = (wire.constants ?? []).map((/** @type {any} */ one, /** @type {number} */ k) => {
-    const box = { first: one.origin, count: one.count, step: one.stride ?? shape.map(() => 1n) };
-    checkComb(box, shape, `${where}.constants[${k}]`);
-    return { box, cell: oneCell(type, one.value, where) };
-  });
-  return { arrays, table, constants, schema: { shape, type, fill: oneCell(type, wire.fill_value, where) } };
-}
-
-/** A comb of cells is inside a shape (G-057). @param {import("./boxes.js").Box} box @param {bigint[]} shape @param {string} where */
-export function checkComb({ first, step, count }, shape, where) {
-  if ([first, step, count].some(({ length }) => length !== shape.length)) badShape("a box has another rank", where);
-  first.forEach((start, axis) => {
-    if (step[axis] < 1n || count[axis] < 1n) badShape("strides and counts are at least 1", where);
-    if (start < 0n || start + step[axis] * (count[axis] - 1n) >= shape[axis]) badShape("a box is outside of the view", where);
-  });
 }
 
 /** @param {Graph} _ @param {any} wire @param {string} where @param {Node[]} inputs */

@@ -3,8 +3,9 @@
 // A want says which cells of a node are wanted and where they go; each kind of node turns it into wants of its inputs.
 // Placements come with the seen one first: where several fill a cell, the first one does.
 
-import { boxRows, tileRows } from "./arrays.js";
-import { ceilDiv, disjoint, floorDiv, meet } from "./boxes.js";
+import { tileRows } from "./arrays.js";
+import { readBoxes } from "./boxes.js";
+import { ceilDiv, disjoint, floorDiv, meet } from "./combs.js";
 import { refuse } from "./errors.js";
 import { checkIndices } from "./infer.js";
 
@@ -155,38 +156,30 @@ export class Lowering {
 
   /** @param {Node} node @param {Want} want */
   async boxes(node, want) {
-    const { table, constants } = node;
-    /** @type {{[name: string]: bigint[]}} */
-    const columns = {};
-    for (const name of Object.keys(table.columns)) columns[name] = await table.columns[name].integers(0, table.length);
     const seen = [];
-    for (const { box, array, cells } of boxRows(columns, node)) {
-      const found = throughBox(want, box);
+    for (const { comb, array, fed } of await readBoxes(node)) {
+      const found = throughBox(want, comb);
       if (found === null) continue;
-      seen.push(box);
-      this.add({ want: throughRow(found, cells), node, stored: array, constant: null });
+      seen.push(comb);
+      this.add({ want: { ...found, along: throughWindow(fed, found.along) }, node, stored: array, constant: null });
     }
-    if (!table.inline) disjoint(seen, Number.POSITIVE_INFINITY, node.where);
-    for (const { box, cell } of constants.toReversed()) {
-      const found = throughBox(want, box);
+    // Of a table that is stored, rows are compared only where they are seen; others are compared where the document is opened.
+    if (!node.table.inline) disjoint(seen, Number.POSITIVE_INFINITY, node.where);
+    for (const { comb, cell } of node.constants.toReversed()) {
+      const found = throughBox(want, comb);
       if (found !== null) this.add({ want: found, node, stored: null, constant: cell });
     }
     this.add({ want, node, stored: null, constant: node.schema.fill });
   }
 }
 
-/**
- * What a box of the view wants of the cells of an array that it shows.
- * @param {Want} want of the box, counted from its first cell @param {{first: bigint, step: bigint, axis: number}[]} cells
- * @returns {Want}
- */
-function throughRow(want, cells) {
-  const along = cells.map(({ first, step, axis }) => {
+/** Cells of an array behind those of a box of the view. @param {import("./boxes.js").Fed[]} fed @param {Along[]} along @returns {Along[]} */
+function throughWindow(fed, along) {
+  return fed.map(({ first, step, axis }) => {
     if (axis < 0) return { first, step: 0n, axis: -1 };
-    const one = want.along[axis];
-    return { first: first + step * one.first, step: step * one.step, axis: one.axis };
+    const of = along[axis];
+    return { first: first + step * of.first, step: step * of.step, axis: of.axis };
   });
-  return { ...want, along };
 }
 
 /** Cells `first + step m` of a part of the result. @param {Into} into @param {number} first @param {number} step @param {number} count @returns {Into} */
@@ -241,7 +234,7 @@ function throughInterval(want, axis, { origin, length }) {
   return { ...want, along, into };
 }
 
-/** @param {Want} want @param {import("./boxes.js").Box} box @returns {Want | null} */
+/** @param {Want} want @param {import("./combs.js").Comb} box @returns {Want | null} */
 function throughBox(want, box) {
   /** @type {Want | null} */
   let found = want;
