@@ -162,13 +162,16 @@ export function copyBox(target, source, size, shape, to, from, seen = null) {
       if (seen !== null) seen[a] = 1;
     }
     for (let axis = shape.length - 1; axis >= 0; axis -= 1) {
-      index[axis] += 1;
-      a += to.strides[axis];
-      b += from.strides[axis];
-      if (index[axis] < shape[axis]) break;
+      // Never a step beyond the last cell: along an axis of one cell a stride may be more than a number holds exactly.
+      if (index[axis] + 1 < shape[axis]) {
+        index[axis] += 1;
+        a += to.strides[axis];
+        b += from.strides[axis];
+        break;
+      }
+      a -= to.strides[axis] * index[axis];
+      b -= from.strides[axis] * index[axis];
       index[axis] = 0;
-      a -= to.strides[axis] * shape[axis];
-      b -= from.strides[axis] * shape[axis];
     }
   }
 }

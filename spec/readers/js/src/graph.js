@@ -184,8 +184,10 @@ export class Graph {
 
 /** @param {any} node */
 function withoutDefaults(node) {
-  const kept = Object.entries(node).filter(([name, value]) => value !== null && !(name === "overlap" && value === "error"));
-  return Object.assign(Object.create(null), Object.fromEntries(kept));
+  const kept = Object.entries(node).filter(([name, value]) => value !== null && !(name === "overlap" && value === "error") && !(name === "constants" && value.length === 0));
+  const plainNode = Object.assign(Object.create(null), Object.fromEntries(kept));
+  if (plainNode.constants !== undefined) plainNode.constants = plainNode.constants.map(withoutDefaults);
+  return plainNode;
 }
 
 /** @param {any} wire @param {import("./limits.js").Limits} limits @param {string} where */

@@ -1,4 +1,5 @@
 // Lowering: from a graph and a box of the view to placements (manifest.md, and theorem 2 of boundary.md).
+// Rows of stored tables are compared where they are seen; those of other tables were when the document was opened.
 //
 // A want says which cells of a node are wanted and where they go; each kind of node turns it into wants of its inputs.
 // Placements come with the seen one first: where several fill a cell, the first one does.
@@ -130,9 +131,12 @@ export class Lowering {
       await layout.integers(0, table.length),
       node,
     );
+    const seen = [];
     for (const [k, row] of rows.entries()) {
-      let found = throughBox(want, { first: row.first, step: row.first.map(() => 1n), count: row.count });
+      const box = { first: row.first, step: row.first.map(() => 1n), count: row.count };
+      let found = throughBox(want, box);
       if (found === null) continue;
+      seen.push(box);
       if (node.newAxis !== null) found = { ...found, along: found.along.toSpliced(node.newAxis, 1) };
       const stored = {
         shape: row.shape,
@@ -151,6 +155,7 @@ export class Lowering {
       };
       this.add({ want: found, node, stored, constant: null });
     }
+    if (!table.inline) disjoint(seen, Number.POSITIVE_INFINITY, node.where);
     this.add({ want, node, stored: null, constant: (want.layout ?? node.schema).fill });
   }
 
@@ -163,7 +168,6 @@ export class Lowering {
       seen.push(comb);
       this.add({ want: { ...found, along: throughWindow(fed, found.along) }, node, stored: array, constant: null });
     }
-    // Of a table that is stored, rows are compared only where they are seen; others are compared where the document is opened.
     if (!node.table.inline) disjoint(seen, Number.POSITIVE_INFINITY, node.where);
     for (const { comb, cell } of node.constants.toReversed()) {
       const found = throughBox(want, comb);

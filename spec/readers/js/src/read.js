@@ -79,11 +79,13 @@ function hidden(target, want) {
   for (let k = cellCount(shape); k > 0; k -= 1) {
     if (target.seen[at] === 0) return false;
     for (let axis = shape.length - 1; axis >= 0; axis -= 1) {
-      index[axis] += 1;
-      at += to.strides[axis];
-      if (index[axis] < shape[axis]) break;
+      if (index[axis] + 1 < shape[axis]) {
+        index[axis] += 1;
+        at += to.strides[axis];
+        break;
+      }
+      at -= to.strides[axis] * index[axis];
       index[axis] = 0;
-      at -= to.strides[axis] * shape[axis];
     }
   }
   return true;
