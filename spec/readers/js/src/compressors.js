@@ -135,12 +135,15 @@ function delta(configuration, bad) {
 }
 
 /** @type {Maker} */
-function shuffle(configuration) {
-  const size = Number(configuration.elementsize ?? 4n);
+function shuffle(configuration, bad) {
+  const given = configuration.elementsize ?? 4n;
+  if (typeof given !== "bigint" || given < 0n || given >= 2n ** 31n) bad("elementsize is a number of bytes");
+  const size = Math.max(Number(given), 1);
   return {
     extra: 0,
     decode(bytes) {
-      const count = Math.floor(bytes.length / size);
+      const count = bytes.length / size;
+      if (!Number.isInteger(count)) refuse("chunk-decode", "the bytes are no whole number of elements");
       const result = bytes.slice();
       for (let k = 0; k < count; k += 1) for (let b = 0; b < size; b += 1) result[k * size + b] = bytes[b * count + k];
       return result;

@@ -120,7 +120,7 @@ function scalarMap(configuration, encoded, decoded, bad) {
   return scalarPairs(configuration.decode, encoded, decoded, bad);
 }
 
-/** The first pair with a key is the one that counts. @param {any} pairs @param {DataType} from @param {DataType} to @param {(what: string) => never} bad */
+/** The last pair with a key is the one that counts. @param {any} pairs @param {DataType} from @param {DataType} to @param {(what: string) => never} bad */
 function scalarPairs(pairs, from, to, bad) {
   if (pairs !== undefined && !Array.isArray(pairs)) bad("scalar_map has lists of pairs");
   /** @type {Map<string, Uint8Array>} */
@@ -129,7 +129,7 @@ function scalarPairs(pairs, from, to, bad) {
     if (!Array.isArray(pair) || pair.length !== 2) bad("scalar_map has lists of pairs");
     const [cell, value] = [oneCell(from, pair[0]), oneCell(to, pair[1])].map((one) => /** @type {Uint8Array} */ (one));
     const key = scalarKey(from, new DataView(cell.buffer), 0);
-    if (!result.has(key)) result.set(key, value);
+    result.set(key, value);
   }
   return result;
 }
