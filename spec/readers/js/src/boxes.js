@@ -37,17 +37,18 @@ export function inferBoxes(graph, wire, where) {
     const at = `${where}.constants[${k}]`;
     const comb = { first: constant.origin, step: constant.stride ?? shape.map(() => 1n), count: constant.count };
     checkComb(comb, shape, at);
-    return { comb, cell: oneCell(type, constant.value, at) };
+    return { comb, cell: oneCell(type, constant.value, where) };
   });
   const table = graph.table(wire.table, "boxes", `${where}.table`);
+  const columnAt = (/** @type {string} */ name) => graph.tablePlace(wire.table, name);
   const rank = Math.max(0, ...arrays.map((array) => array.shape.length));
   for (const [names, width] of /** @type {const} */ ([[OF_ARRAYS, rank], [OF_VIEW, shape.length]])) {
     for (const name of names) {
       if (table.columns[name].shape[1] === width) continue;
-      refuse("table-invalid", `rows of ${name} have ${width} numbers`, `${graph.where}.tables.${wire.table}.${name}`);
+      refuse("table-invalid", `rows of ${name} have ${width} numbers`, columnAt(name));
     }
   }
-  return { arrays, constants, table, tableAt: `${graph.where}.tables.${wire.table}`, schema: { shape, type, fill } };
+  return { arrays, constants, table, columnAt, schema: { shape, type, fill } };
 }
 
 /** Cells inside a shape, and at least one on each axis. @param {Comb} comb @param {bigint[]} shape @param {string} where */
@@ -80,7 +81,7 @@ function rowsOf(column, node) {
   const [axes, firsts, steps] = OF_ARRAYS.map((name) => grouped(column(name), node.table.columns[name].width));
   const [origins, strides, counts] = OF_VIEW.map((name) => grouped(column(name), shape.length));
   return column("array").map((number, k) => {
-    if (number < 0n || number >= BigInt(node.arrays.length)) refuse("table-invalid", `row ${k} has an array that is not there`, node.tableAt);
+    if (number < 0n || number >= BigInt(node.arrays.length)) refuse("table-invalid", `row ${k} has an array that is not there`, node.columnAt("array"));
     const comb = { first: origins(k), step: strides(k), count: counts(k) };
     checkComb(comb, shape, node.where);
     if (k > 0 && after(origins(k - 1), comb.first)) refuse("graph-canonical", "rows are not sorted by origin", node.where);
@@ -104,8 +105,8 @@ function after(a, b) {
 /** Axes that an array does not have are of length 1. @param {Fed[]} fed @param {Comb} comb @param {Stored} array @param {Node} node */
 function checkFed(fed, { count }, array, node) {
   const named = fed.map(({ axis }) => axis).filter((axis) => axis !== -1);
-  if (named.some((axis) => axis < 0 || axis >= count.length)) refuse("table-invalid", "a row has an axis that the view does not have", node.tableAt);
-  if (new Set(named).size < named.length) refuse("table-invalid", "a row has an axis of the view twice", node.tableAt);
+  if (named.some((axis) => axis < 0 || axis >= count.length)) refuse("table-invalid", "a row has an axis that the view does not have", node.columnAt("axis"));
+  if (new Set(named).size < named.length) refuse("table-invalid", "a row has an axis of the view twice", node.columnAt("axis"));
   fed.forEach(({ first, step, axis }, a) => {
     if (step === 0n) refuse("graph-shape", "a step is not 0", node.where);
     const last = axis < 0 ? first : first + step * (count[axis] - 1n);
