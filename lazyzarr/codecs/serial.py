@@ -22,6 +22,7 @@ from lazyzarr.codecs.stages import (
     Size,
     invalid,
     malformed,
+    wrong_count,
     wrong_length,
 )
 
@@ -129,9 +130,11 @@ def vlen(configuration: Configuration, cells: Cells, *, text: bool) -> Serialize
 def _split(name: str, data: memoryview, count: int) -> list[memoryview]:
     """The values of a chunk as slices, after every length was found to lie inside."""
     end = len(data)
-    if end < 4 + 4 * count or _U32.unpack_from(data)[0] != count:
-        held = _U32.unpack_from(data)[0] if end >= 4 else "no"
-        raise malformed(name, f"{end} bytes hold {held} values; the chunk has {count}")
+    held = _U32.unpack_from(data)[0] if end >= 4 else 0
+    if held != count or end < 4:
+        raise wrong_count(name, held, count)
+    if end < 4 + 4 * count:
+        raise malformed(name, f"{end} bytes cannot hold {held} values")
     at, parts = 4, list[memoryview]()
     for _ in range(count):
         if at + 4 > end:

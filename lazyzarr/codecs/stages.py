@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lazyzarr.errors import ChunkDecodeError, ChunkTooLarge, ViewSchemaError
+from lazyzarr.errors import ChunkDecodeError, ChunkError, ChunkTooLarge, ViewSchemaError
 
 Configuration = Mapping[str, Any]
 """The JSON configuration of a codec, as a document or a file gave it."""
@@ -136,6 +136,15 @@ def wrong_length(codec: str, length: int, expected: int) -> ChunkDecodeError:
         "the chunk is truncated, or the layout is not the one of these bytes",
         reason="chunk-length",
     )
+
+
+def wrong_count(codec: str, count: int, expected: int) -> ChunkError:
+    """The error of a stage that has more or fewer cells of variable length than declared."""
+    text = (
+        f"{codec}: {count} cells; the layout declares exactly {expected}; "
+        "the chunk is truncated, or the layout is not the one of these bytes"
+    )
+    return ChunkTooLarge(text) if count > expected else ChunkDecodeError(text, reason="chunk-length")
 
 
 def malformed(codec: str, what: object) -> ChunkDecodeError:

@@ -270,18 +270,22 @@ def test_text_counts():
     chain = compile_chain(layout(dtype="string", shape=(3,)))
     good = struct.pack("<I", 3) + b"".join(struct.pack("<I", 1) + b"a" for _ in range(3))
     assert chain.decode(good).tolist() == ["a"] * 3
-    for bad in (
-        struct.pack("<I", 2**32 - 1) + good[4:],
-        good[:4] + struct.pack("<I", 2**32 - 1) + good[8:],
-        good + b"x",
-        good[:-1],
-        good[:-1] + b"\xff",
-        b"",
-        b"\3\0\0",
-    ):
-        with pytest.raises(ChunkDecodeError) as caught:
+    wrong = {
+        struct.pack("<I", 2**32 - 1) + good[4:]: "chunk-too-large",
+        struct.pack("<I", 4) + good[4:]: "chunk-too-large",
+        struct.pack("<I", 2) + good[4:]: "chunk-length",
+        good[:4] + struct.pack("<I", 2**32 - 1) + good[8:]: "chunk-decode",
+        good + b"x": "chunk-decode",
+        good[:-1]: "chunk-decode",
+        good[:-1] + b"\xff": "chunk-decode",
+        good[:4]: "chunk-decode",
+        b"": "chunk-length",
+        b"\3\0\0": "chunk-length",
+    }
+    for bad, reason in wrong.items():
+        with pytest.raises(ChunkError) as caught:
             chain.decode(bad)
-        assert caught.value.reason == "chunk-decode"
+        assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize(

@@ -335,6 +335,30 @@ def type_bytes(case: Case) -> None:
     )
 
 
+def type_variable_bytes(case: Case) -> None:
+    """Bytes of any length, of which some are no text."""
+    cells = np.empty(5, object)
+    cells[:] = [b"a", b"", b"\xff\x00\xfe", b"x" * 40, b"\x00"]
+    array = zarr.create_array(
+        str(case.path("a.zarr")),
+        shape=(5,),
+        chunks=(2,),
+        dtype=zarr.core.dtype.VariableLengthBytes(),
+        fill_value=b"\x80",
+        compressors=None,
+    )
+    array[...] = cells
+    case.save(
+        case.open("a.zarr")[::-2],
+        cells[::-2],
+        fill_value="gA==",
+        flatness="L2",
+        chunks=3,
+        placements=1,
+        about="bytes of variable length",
+    )
+
+
 def nan_payload(case: Case) -> None:
     """A NaN whose bits are not the usual ones."""
     odd = np.array(0x7FC00ABC, "uint32").view("float32")
@@ -352,5 +376,15 @@ def nan_payload(case: Case) -> None:
 CASES = (
     *(recode_byte_order, recode_data_type, cast_widening, cast_roundings, cast_out_of_range, unpack_missing),
     *(unpack_above_join, decode_twice, type_bool, type_float, type_uint64, type_complex, type_datetime),
-    *(type_string, type_struct, type_bytes, nan_payload, unpack_wide, scale_offset, scale_offset_quotient, cast_large),
+    *(
+        type_string,
+        type_struct,
+        type_bytes,
+        type_variable_bytes,
+        nan_payload,
+        unpack_wide,
+        scale_offset,
+        scale_offset_quotient,
+        cast_large,
+    ),
 )

@@ -113,6 +113,7 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
     "D-002": ("good/concat-fills", "good/unpack-missing"),
     "D-003": ("unreadable/chunk-of-more-cells", "unreadable/chunk-of-many-zeros", "bad/limit-chunk"),
     "D-004": ("unreadable/text-that-is-no-utf-8", "good/type-string"),
+    "D-006": ("good/type-string", "good/type-variable-bytes", "unreadable/variable-*"),
     "D-005": ("unreadable/checksum*",),
     "D-010": ("good/cast-roundings",),
     "D-011": ("good/cast-widening", "good/cast-large"),

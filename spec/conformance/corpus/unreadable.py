@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -322,6 +323,57 @@ def text_that_is_no_utf_8(case: Case) -> None:
     )
 
 
+def _replace(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _variable(case: Case, stored: bytes, error: str, reason: str, about: str) -> None:
+    """The second chunk of two texts is replaced."""
+    values = np.array(["a", "b", "c", "d"], np.dtypes.StringDType())
+    _finish(
+        case,
+        case.zarr("a.zarr", values, (2,), fill_value=""),
+        lambda folder: _replace(folder / "sources" / "a.zarr" / "c" / "1", stored),
+        error=error,
+        reason=reason,
+        about=about,
+        readable=[(0, 2)],
+        values=values[:2],
+    )
+
+
+def variable_cells_fewer(case: Case) -> None:
+    """One text where two are declared."""
+    _variable(
+        case, struct.pack("<II", 1, 1) + b"c", "ChunkDecodeError", "chunk-length", "a chunk of one text instead of two"
+    )
+
+
+def variable_cells_more(case: Case) -> None:
+    """Three texts where two are declared."""
+    _variable(
+        case,
+        struct.pack("<IIII", 3, 0, 0, 0),
+        "ChunkTooLarge",
+        "chunk-too-large",
+        "a chunk of three texts instead of two",
+    )
+
+
+def variable_cells_cut_short(case: Case) -> None:
+    """The last text is longer than what is there."""
+    _variable(
+        case, struct.pack("<III", 2, 0, 2) + b"c", "ChunkDecodeError", "chunk-decode", "a text ends behind its chunk"
+    )
+
+
+def variable_cells_and_more(case: Case) -> None:
+    """There are bytes behind the last text."""
+    _variable(
+        case, struct.pack("<III", 2, 0, 0) + b"c", "ChunkDecodeError", "chunk-decode", "bytes behind the last text"
+    )
+
+
 def table_chunk_gone(case: Case) -> None:
     """The table of a gather is not stored."""
     indices = np.arange(300) * 37 % 64
@@ -457,6 +509,7 @@ CASES = (
     *(object_gone, whole_object_gone, object_cut_short, object_of_another_size, metadata_changed),
     *(chunk_of_another_length, chunk_of_more_cells, chunk_of_many_zeros, chunk_of_half_a_stream),
     *(chunk_that_is_no_gzip, checksum, checksum_in_a_bzip2_stream, checksum_in_a_zlib_stream, text_that_is_no_utf_8),
+    *(variable_cells_fewer, variable_cells_more, variable_cells_cut_short, variable_cells_and_more),
     *(table_chunk_gone, table_index_outside, tiles_table_outside_the_policy, boxes_table_overlap),
     *(tiles_table_not_sorted, boxes_table_not_sorted),
     cast_of_what_does_not_fit,

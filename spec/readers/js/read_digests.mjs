@@ -8,7 +8,7 @@ const results = [];
 for (const folder of folders) {
   try {
     const view = await open(folder, { allow: [allow] });
-    results.push(digestOf((await view.readCells()).cells));
+    results.push(digestOf((await view.readCells()).cells, view.type));
   } catch (error) {
     if (!(error instanceof ViewError)) throw error;
     results.push(`${error.reason}: ${error.message}`);

@@ -3,7 +3,7 @@
 import { COMPRESSORS } from "./compressors.js";
 import { refuse } from "./errors.js";
 import { plain } from "./json.js";
-import { emptyCells, swapBytes } from "./types.js";
+import { emptyCells, isVariable, swapBytes } from "./types.js";
 import { VALUE_WISE, valueCodec } from "./valuewise.js";
 
 /** @typedef {import("./types.js").DataType} DataType */
@@ -18,7 +18,7 @@ import { VALUE_WISE, valueCodec } from "./valuewise.js";
 
 /** @type {DataType} */
 const MARK = { id: "uint8", kind: "uint", size: 1, part: 1 };
-const SERIALIZERS = ["bytes", "vlen-utf8", "sharding_indexed"];
+const SERIALIZERS = ["bytes", "vlen-utf8", "vlen-bytes", "sharding_indexed"];
 
 /** @param {number[]} shape */
 export const cellCount = (shape) => shape.reduce((count, length) => count * length, 1);
@@ -195,8 +195,13 @@ function makeSerializer(name, configuration, around, bad) {
     if (type.kind !== "string") bad("vlen-utf8 is of text");
     return { decode: (bytes) => ({ cells: decodeText(bytes, cellCount(shape)), absent: null }), bound: limits.chunk_bytes, fixedSize: null };
   }
+  if (name === "vlen-bytes") {
+    if (type.kind !== "blob") bad("vlen-bytes is of bytes of variable length");
+    const decode = (/** @type {Uint8Array} */ bytes) => splitCells(bytes, cellCount(shape)).map((cell) => Buffer.from(cell).toString("latin1"));
+    return { decode: (bytes) => ({ cells: decode(bytes), absent: null }), bound: limits.chunk_bytes, fixedSize: null };
+  }
   if (name === "sharding_indexed") return makeSharding(configuration, around, bad);
-  if (type.kind === "string") bad("text has another codec than bytes");
+  if (isVariable(type)) bad("cells of variable length have another codec than bytes");
   const endian = configuration.endian ?? (type.part > 1 ? null : "little");
   if (endian !== "little" && endian !== "big") bad("endian is little or big");
   const swapped = endian === "big" ? type : null;
@@ -213,27 +218,35 @@ function decodeBytes(bytes, size, swapped) {
 
 /** @param {Uint8Array} bytes @param {number} count @returns {string[]} */
 function decodeText(bytes, count) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  if (bytes.length < 4) refuse("chunk-length", "a chunk of text has no header");
+  return splitCells(bytes, count).map((cell) => {
+    try {
+      return decoder.decode(cell);
+    } catch {
+      return refuse("chunk-decode", "a text is not UTF-8");
+    }
+  });
+}
+
+/** Cells of variable length, each behind its length, and the number of them in front. @param {Uint8Array} bytes @param {number} count */
+function splitCells(bytes, count) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (bytes.length < 4) refuse("chunk-length", "a chunk of variable cells has no header");
   const stored = view.getUint32(0, true);
-  if (stored > count) refuse("chunk-too-large", `a chunk has ${stored} texts, and ${count} are declared`);
-  if (stored < count) refuse("chunk-length", `a chunk has ${stored} texts, and ${count} are declared`);
+  if (stored > count) refuse("chunk-too-large", `a chunk has ${stored} cells, and ${count} are declared`);
+  if (stored < count) refuse("chunk-length", `a chunk has ${stored} cells, and ${count} are declared`);
+  /** @type {Uint8Array[]} */
   const result = [];
   let at = 4;
   for (let k = 0; k < count; k += 1) {
-    if (at + 4 > bytes.length) refuse("chunk-decode", "a chunk of text ends inside a text");
+    if (at + 4 > bytes.length) refuse("chunk-decode", "a chunk ends inside a cell");
     const length = view.getUint32(at, true);
     at += 4;
-    if (at + length > bytes.length) refuse("chunk-decode", "a chunk of text ends inside a text");
-    try {
-      result.push(decoder.decode(bytes.subarray(at, at + length)));
-    } catch {
-      refuse("chunk-decode", "a text is not UTF-8");
-    }
+    if (at + length > bytes.length) refuse("chunk-decode", "a chunk ends inside a cell");
+    result.push(bytes.subarray(at, at + length));
     at += length;
   }
-  if (at !== bytes.length) refuse("chunk-decode", "there are bytes behind the last text");
+  if (at !== bytes.length) refuse("chunk-decode", "there are bytes behind the last cell");
   return result;
 }
 

@@ -2,7 +2,7 @@
 
 import { cellCount, makeChain } from "./codecs.js";
 import { ViewError, member, refuse } from "./errors.js";
-import { dataType, emptyCells, getInteger, oneCell } from "./types.js";
+import { dataType, emptyCells, getInteger, isVariable, oneCell } from "./types.js";
 import { below } from "./urls.js";
 
 /** @typedef {import("./types.js").DataType} DataType */
@@ -56,7 +56,7 @@ class Column {
   /** Cells of rows `[first, end)`. @param {number} first @param {number} end @returns {Promise<Cells>} */
   async rows(first, end) {
     const { width, type } = this;
-    const size = type.kind === "string" ? 1 : type.size;
+    const size = isVariable(type) ? 1 : type.size;
     if (this.cells !== null) return this.cells.slice(first * width * size, end * width * size);
     const result = /** @type {Uint8Array} */ (emptyCells(type, (end - first) * width));
     const length = this.stored.chunkShape[0];
@@ -227,7 +227,7 @@ export function makeColumn(wire, url, { limits, get, where }) {
     bad("chunks of a column are cut along the first axis only");
   }
   if (cellCount(chunkShape) * Math.max(type.size, 1) > limits.table_chunk_bytes) refuse("limit-exceeded", "a chunk of a table is too large", where);
-  const fill = type.kind === "string" ? [""] : new Uint8Array(type.size);
+  const fill = emptyCells(type, 1);
   const chain = makeChain({ type, fill, shape: chunkShape, codecs: wire.codecs, where, limits });
   return new Column(type, shape, null, { url, chain, chunkShape, get });
 }

@@ -7,13 +7,20 @@ import { Real } from "./json.js";
 /**
  * @typedef {object} DataType
  * @property {string} id one spelling for each type; equal types have equal ids
- * @property {"bool" | "int" | "uint" | "float" | "complex" | "time" | "raw" | "utf32" | "bytes" | "string" | "struct"} kind
- * @property {number} size bytes of a cell; 0 for text
+ * @property {"bool" | "int" | "uint" | "float" | "complex" | "time" | "raw" | "utf32" | "bytes" | "string" | "blob" | "struct"} kind
+ * @property {number} size bytes of a cell; 0 for text and for bytes of variable length
  * @property {number} part bytes of what has a byte order; 1 for structs, whose fields have their own
  * @property {{name: string, type: DataType, at: number}[]} [fields] of a struct, and at which byte of the cell they begin
  */
 
-/** @typedef {Uint8Array | string[]} Cells bytes of little-endian cells in C order, or texts */
+/**
+ * Bytes of little-endian cells in C order; or texts; or bytes of variable length, each byte a character of a text.
+ * @typedef {Uint8Array | string[]} Cells
+ */
+/** Whether cells are a list. @param {DataType} type */
+export const isVariable = (type) => type.kind === "string" || type.kind === "blob";
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
 
 const NUMBER = /^(u?int|float|complex)(\d+)$/;
 const SIZES = { int: [1, 2, 4, 8], uint: [1, 2, 4, 8], float: [2, 4, 8], complex: [8, 16] };
@@ -32,7 +39,7 @@ function structType(fields, where) {
     const { name, data_type: spec } = Array.isArray(field) && field.length === 2 ? { name: field[0], data_type: field[1] } : (field ?? {});
     if (typeof name !== "string" || (typeof spec !== "string" && typeof spec?.name !== "string")) return null;
     const type = dataType(spec, where);
-    if (type.kind === "string" || members.some((member) => member.name === name)) return null;
+    if (isVariable(type) || members.some((member) => member.name === name)) return null;
     members.push({ name, type, at: size });
     size += type.size;
   }
@@ -61,6 +68,7 @@ export function dataType(spec, where = null) {
   }
   if (name === "bool") return { id: name, kind: "bool", size: 1, part: 1 };
   if (name === "string") return { id: name, kind: "string", size: 0, part: 0 };
+  if (name === "variable_length_bytes" || name === "bytes") return { id: "variable_length_bytes", kind: "blob", size: 0, part: 0 };
   if (/^r\d+$/.test(name) && Number(name.slice(1)) % 8 === 0 && Number(name.slice(1)) > 0) {
     return { id: name, kind: "raw", size: Number(name.slice(1)) / 8, part: 1 };
   }
@@ -87,7 +95,7 @@ export function dataType(spec, where = null) {
 
 /** @param {DataType} type @param {number} count @returns {Cells} */
 export function emptyCells(type, count) {
-  return type.kind === "string" ? new Array(count).fill("") : new Uint8Array(count * type.size);
+  return isVariable(type) ? new Array(count).fill("") : new Uint8Array(count * type.size);
 }
 
 /** @param {DataType} type @param {any} value @param {string | null} [where] @returns {Cells} one cell */
@@ -99,6 +107,7 @@ export function oneCell(type, value, where = null) {
 /** @param {DataType} type @param {any} value @returns {Cells | null} */
 function encode(type, value) {
   if (type.kind === "string") return typeof value === "string" ? [value] : null;
+  if (type.kind === "blob") return typeof value === "string" && BASE64.test(value) ? [Buffer.from(value, "base64").toString("latin1")] : null;
   const bytes = new Uint8Array(type.size);
   const view = new DataView(bytes.buffer);
   switch (type.kind) {
@@ -132,7 +141,7 @@ function encode(type, value) {
     case "bytes":
     case "raw":
     case "struct": {
-      if (typeof value !== "string" || !/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(value)) return null;
+      if (typeof value !== "string" || !BASE64.test(value)) return null;
       const stored = Buffer.from(value, "base64");
       if (stored.length > type.size || (type.kind !== "bytes" && stored.length < type.size)) return null;
       bytes.set(stored);
@@ -206,7 +215,7 @@ export function fromHalf(bits) {
 
 /** A cell as users get it: numbers, BigInt of 64-bit integers and times, booleans, text, pairs, structs as objects. @param {DataType} type @param {Cells} cells @param {number} k @returns {any} */
 export function cellValue(type, cells, k) {
-  if (!(cells instanceof Uint8Array)) return cells[k];
+  if (!(cells instanceof Uint8Array)) return type.kind === "blob" ? Uint8Array.from(Buffer.from(cells[k], "latin1")) : cells[k];
   if (type.kind === "struct") {
     const members = (type.fields ?? []).map(({ name, type: inner, at }) => {
       const first = k * type.size + at;
