@@ -11,12 +11,12 @@ import tensorstore
 import xarray
 import zarr
 
-from tests.conformance.corpus import GOOD, ROOT, SINGLE, UNREADABLE, document
+from tests.conformance.corpus import GOOD, ROOT, SAVED, SINGLE, UNREADABLE, document
 from tests.programs import node
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:Object at (\.new-zarr\.json|tables) is:zarr.errors.ZarrUserWarning")
 """Half a document and a folder without its metadata, which a save that was cut short has left."""
-every = pytest.mark.parametrize("case", GOOD, ids=lambda path: path.name)
+every = pytest.mark.parametrize("case", [*GOOD, *SAVED], ids=lambda path: path.name)
 one_view = pytest.mark.parametrize("case", SINGLE, ids=lambda path: path.name)
 
 
@@ -57,7 +57,7 @@ def test_xarray_opens_the_tree(case: Path) -> None:
             for node in tree.subtree
             for name in node.to_dataset(inherit=False).variables
         }
-    assert names == (_tables(case) if case in SINGLE else {"time"})
+    assert names == (_tables(case) if case in (*SINGLE, *SAVED) else {"time"})
 
 
 @every
@@ -69,7 +69,7 @@ def test_tensorstore_refuses(case: Path) -> None:
 
 def test_zarrita_finds_groups_and_no_numbers() -> None:
     scripts = ROOT.parent / "readers" / "js"
-    views = [case / "view.zarr" for case in (*GOOD, *UNREADABLE)]
+    views = [case / "view.zarr" for case in (*GOOD, *SAVED, *UNREADABLE)]
     command = [node(scripts), scripts / "zarrita_opens.mjs", *views]
     found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     assert len(found) == len(views)
