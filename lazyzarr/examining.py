@@ -26,6 +26,7 @@ from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, Stamp, StoredArray
 from lazyzarr.ir.nodes import Concat, Decode, Source, Tiles, inputs_of
 from lazyzarr.ir.origins import all_origins
+from lazyzarr.ir.row_values import row_layouts
 from lazyzarr.ir.segments import follow_each_other
 from lazyzarr.ir.tiles import tile_arrays
 
@@ -81,8 +82,10 @@ def arrays_of(graph: Graph) -> list[Named]:
             found += [Named(one, graph.layouts[one.layout], whole=False) for one in all_origins(graph, array)]
     for node in graph.nodes:
         if isinstance(node, Tiles):
-            rows = tile_arrays(graph, node, np.arange(graph.tables[node.table].rows))
-            found += [Named(array, graph.layouts[array.layout]) for array in rows]
+            rows = np.arange(graph.tables[node.table].rows)
+            layouts, which = row_layouts(graph, node, rows)
+            arrays = tile_arrays(graph, node, rows)
+            found += [Named(array, layouts[number]) for array, number in zip(arrays, which.tolist(), strict=True)]
     return found
 
 

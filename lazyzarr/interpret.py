@@ -35,6 +35,7 @@ from lazyzarr.ir.nodes import (
     Transpose,
     inputs_of,
 )
+from lazyzarr.ir.row_values import row_layouts
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.ir.tiles import tile_array, tile_box
 
@@ -156,5 +157,5 @@ def _boxes(graph: Graph, node: Boxes, values: Values) -> Iterator[tuple[tuple[sl
 
 
 def _tile(graph: Graph, node: Tiles, row: int, values: Values) -> np.ndarray:
-    array = tile_array(graph, node, row)
-    return values(array, graph.layouts[array.layout])
+    (layout,), _ = row_layouts(graph, node, np.array([row]))
+    return values(tile_array(graph, node, row), layout)

@@ -29,6 +29,7 @@ from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json, StoredArray
 from lazyzarr.ir.nodes import Node, Tiles
 from lazyzarr.ir.origins import all_origins, origin_columns
+from lazyzarr.ir.row_values import numbers_of
 from lazyzarr.ir.tables import Table
 from lazyzarr.ir.tiles import tile_arrays, tile_columns
 from lazyzarr.members import disagreements, is_view, lengths_of, members_of
@@ -280,7 +281,7 @@ def _renewed_tiles(
     if not any(array in new for array in old):
         return node
     arrays = [new.get(array, array) for array in old]
-    columns = tile_columns(arrays, np.asarray(table["origin"]), np.asarray(table["layout"]))
+    columns = tile_columns(arrays, np.asarray(table["origin"]), np.asarray(table["layout"])) | numbers_of(table)
     if node.refs is not None:
         columns["refs_first"] = np.asarray(table["refs_first"])
     made = Table(columns)

@@ -26,6 +26,7 @@ from lazyzarr.ir.chunk_keys import chunk_keys
 from lazyzarr.ir.graph import Graph, GraphBuilder
 from lazyzarr.ir.layout import Layout, NamedConfig, Place, Stamp, StoredArray
 from lazyzarr.ir.nodes import Boxes, Broadcast, Overlay, Recode, Source, Tiles, inputs_of
+from lazyzarr.ir.row_values import row_layouts
 from lazyzarr.ir.tables import Table
 from lazyzarr.ir.tiles import tile_arrays
 from lazyzarr.read.presence import assert_there, metadata_url
@@ -155,12 +156,14 @@ class _Resolver:
         if not any(_is_sharded(self.graph.layouts[k]) for k in node.layouts):
             return None
         table = self.graph.tables[node.table]
-        arrays = tile_arrays(self.graph, node, np.arange(table.rows))
+        rows = np.arange(table.rows)
+        layouts, which = row_layouts(self.graph, node, rows)
         leaves: list[int] = []
-        for array in arrays:
-            leaf = self.source(build, array, self.graph.layouts[array.layout])
+        for array, number in zip(tile_arrays(self.graph, node, rows), which.tolist(), strict=True):
+            leaf = self.source(build, array, layouts[number])
             if leaf is None:
-                own = Graph((Source(0),), layouts=self.graph.layouts, arrays=[array], tables=self.graph.tables)
+                alone = msgspec.structs.replace(array, layout=0)
+                own = Graph((Source(0),), layouts=[layouts[number]], arrays=[alone], tables=self.graph.tables)
                 leaf = build.graph_of(own)
             if node.new_axis is not None:
                 wide = (*array.shape[: node.new_axis], 1, *array.shape[node.new_axis :])

@@ -16,6 +16,7 @@ import numpy as np
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json, Layout, StoredArray
 from lazyzarr.ir.nodes import Decode, Fill, Source, Tiles
+from lazyzarr.ir.row_values import folded
 from lazyzarr.ir.tables import Column, Table
 from lazyzarr.ir.tiles import tile_columns
 from lazyzarr.read import Reader
@@ -134,7 +135,8 @@ def placed_boxes(
         places, layout_of = places[order], [layout_of[k] for k in order.tolist()]
         leaves = [leaves[k] for k in order.tolist()]
         refs = [refs[k] for k in order.tolist()] if refs else refs
-    columns = tile_columns(leaves, places, np.array(layout_of, np.int32))
+    kept, numbers, held = folded(kept, np.array(layout_of, np.int32))
+    columns = tile_columns(leaves, places, numbers) | held
     joined = _joined_refs(refs, leaves, columns)
     if refs and joined is None:
         return None

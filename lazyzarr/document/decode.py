@@ -38,6 +38,7 @@ from lazyzarr.ir.data_type import msgspec_form, to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json, NamedConfig, Place, StoredArray
 from lazyzarr.ir.nodes import Boxes, Node, Take, Tiles
+from lazyzarr.ir.row_values import sample
 from lazyzarr.ir.schema import Schema
 from lazyzarr.ir.tables import Table, place_of
 from lazyzarr.ir.validate import row_bounds, validate
@@ -291,7 +292,7 @@ def _check_chains(graph: Graph) -> None:
             error.where = f"layouts[{position}]"
             raise
         try:
-            compile_chain(layout)
+            compile_chain(sample(layout))
         except LazyZarrError as error:
             error.where = f"layouts[{position}].codecs"
             raise

@@ -18,6 +18,7 @@ from lazyzarr.errors import ViewSchemaError
 from lazyzarr.ir import extensions
 from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
 from lazyzarr.ir.nodes import NODE_KINDS, Decode, Extension, Node, of_kind
+from lazyzarr.ir.row_values import columns_of
 
 PLAIN = frozenset(("source", "fill", "index", "transpose", "concat", "stack"))
 """Node kinds that every reader has."""
@@ -26,6 +27,8 @@ ORIGINS = "origins"
 """Arrays whose chunks come from the files and arrays of a table."""
 MANIFEST = "manifest"
 """What the graph reduces to, beside it."""
+ROW_VALUES = "row-values"
+"""Layouts that take numbers from rows of a table."""
 GAPS = "gaps"
 """Tables of byte ranges that have gaps instead of offsets."""
 OWN_CODECS = "lazyzarr."
@@ -51,6 +54,8 @@ def features_of(
         found.update(_names(node.codecs))
     for layout in layouts:
         found.update(_names(layout.codecs))
+        if columns_of(layout):
+            found.add(ROW_VALUES)
     return tuple(sorted(found - PLAIN))
 
 
@@ -75,7 +80,7 @@ def knows(feature: str) -> bool:
     """
     return (
         feature in NODE_FEATURES
-        or feature in (ORIGINS, MANIFEST, GAPS)
+        or feature in (ORIGINS, MANIFEST, GAPS, ROW_VALUES)
         or (feature.startswith(OWN_CODECS) and registry.is_known(feature))
         or (extensions.is_name(feature) and extensions.find(feature) is not None)
     )

@@ -20,6 +20,7 @@ import numpy as np
 from lazyzarr.ir.graph import Graph, GraphBuilder
 from lazyzarr.ir.layout import Json, Layout, StoredArray, text_of
 from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Fill, Source, Tiles, inputs_of
+from lazyzarr.ir.row_values import folded, row_layouts
 from lazyzarr.ir.schema import infer
 from lazyzarr.ir.tables import Column, Table
 from lazyzarr.ir.tiles import tile_arrays, tile_columns
@@ -221,10 +222,11 @@ def _rows(graph: Graph, position: int, axis: int) -> _Rows | None:
     filled = _slabs(node, origin, shape, axis)
     if filled is None:
         return None
-    arrays = tile_arrays(graph, node, np.arange(table.rows))
+    rows = np.arange(table.rows)
+    distinct, which = row_layouts(graph, node, rows)
     gap = None if filled == node.shape[axis] else _text(node.fill_value)
-    layouts = [graph.layouts[array.layout] for array in arrays]
-    return _Rows(arrays, origin[:, axis].tolist(), node.shape[axis], layouts, gap)
+    layouts = [distinct[number] for number in which.tolist()]
+    return _Rows(tile_arrays(graph, node, rows), origin[:, axis].tolist(), node.shape[axis], layouts, gap)
 
 
 def _slabs(node: Tiles, origin: np.ndarray, shape: np.ndarray, axis: int) -> int | None:
@@ -289,7 +291,8 @@ def _leaf_of(graph: Graph, root: Concat, first: int, rows: Sequence[_Rows]) -> t
         numbers.append(number)
     origins = np.zeros((len(arrays), len(schema.shape)), np.int64)
     origins[:, root.axis] = starts
-    columns = tile_columns(arrays, origins, np.array(numbers, np.int32))
+    layouts, of_row, held = folded(layouts, np.array(numbers, np.int32))
+    columns = tile_columns(arrays, origins, of_row) | held
     refs = _refs(graph, arrays, columns)
     table = Table(columns)
     tables = {table.name: table} | ({} if refs is None else {refs.name: refs})

@@ -41,9 +41,10 @@ from lazyzarr.ir.nodes import (
 )
 from lazyzarr.ir.origins import FILE
 from lazyzarr.ir.placing import combs_of, tile_combs
+from lazyzarr.ir.row_values import columns_of, numbers_of, numbers_problem, problem_of, sample
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.ir.tables import place_of
-from lazyzarr.ir.validate_stored import TEXT_COLUMNS, Problem, array_problems, is_plain, table_problems
+from lazyzarr.ir.validate_stored import ONLY_TILES, TEXT_COLUMNS, Problem, array_problems, is_plain, table_problems
 
 _MOST_SHOWN = 20
 _NAMING = frozenset((Source, Recode, Tiles, Boxes, Take))
@@ -216,7 +217,10 @@ def _named_tables(node: Node) -> Iterator[tuple[str, str]]:
 def _layouts(graph: Graph) -> Iterator[Problem]:
     for position, layout in enumerate(graph.layouts):
         where = f"layouts[{position}]"
-        yield from _caught(where, layout)
+        yield from _caught(where, sample(layout))
+        wrong = problem_of(layout)
+        if wrong is not None:
+            yield Problem("codec-invalid", f"{where}.codecs", wrong)
         if any(length < 1 for length in layout.chunk_shape):
             yield Problem("graph-shape", f"{where}.chunk_shape", "a chunk has a length below 1")
         if layout.metadata not in METADATA_KEYS:
@@ -255,6 +259,8 @@ def _nodes(graph: Graph) -> Iterator[Problem]:
             yield Problem("graph-type", where, "a recode is right above a source or tiles; this one is not")
             continue
         chosen = (graph.arrays[below.array].layout,) if isinstance(below, Source) else below.layouts
+        if columns_of(graph.layouts[node.layout]):
+            yield Problem("codec-invalid", where, f"layout {node.layout} {ONLY_TILES}")
         shape = graph.layouts[node.layout].chunk_shape
         if any(graph.layouts[index].chunk_shape != shape for index in chosen):
             yield Problem("graph-shape", where, "the chunk shape of a recode is not that of the source")
@@ -288,6 +294,7 @@ def _fit(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[Problem]:
     for position, node in of_kind(graph.nodes, Boxes):
         yield from _boxes(graph, node, f"nodes[{position}]")
     reach: dict[tuple[str, int | None], list[int]] = {}
+    numbered: set[tuple[str, tuple[int, ...]]] = set()
     for position, node in of_kind(graph.nodes, Tiles):
         if graph.tables[node.table].in_memory:
             use = node.table, node.new_axis
@@ -295,6 +302,9 @@ def _fit(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[Problem]:
                 reach[use] = yield from _tile_rows(graph, node, f"nodes[{position}]")
             if any(map(operator.gt, reach[use], node.shape)):
                 yield Problem("graph-shape", f"nodes[{position}]", "a tile reaches outside the view")
+            if (node.table, node.layouts) not in numbered:
+                numbered.add((node.table, node.layouts))
+                yield from _tile_numbers(graph, node)
     for (name, column), held in row_bounds(graph, schemas).items():
         values = graph.tables[name][column]
         if (
@@ -336,6 +346,17 @@ def _tile_rows(graph: Graph, node: Tiles, where: str) -> Generator[Problem, None
     if (ends < 2**63).all():
         yield from _disjoint(origin, shape, np.ones_like(origin), where)
     return ends.max(axis=0, initial=0).tolist()
+
+
+def _tile_numbers(graph: Graph, node: Tiles) -> Iterator[Problem]:
+    """Numbers of rows that are none of the type in which they are applied."""
+    table = graph.tables[node.table]
+    held = numbers_of(table)
+    for number, index in enumerate(node.layouts) if held else ():
+        mine = np.asarray(table["layout"]) == number
+        wrong = numbers_problem(graph.layouts[index], {name: np.asarray(held[name])[mine] for name in held})
+        if wrong is not None:
+            yield Problem("table-invalid", place_of(node.table, wrong[0]), wrong[1])
 
 
 def _boxes(graph: Graph, node: Boxes, where: str) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from lazyzarr.ir.layout import Layout, StoredArray
 from lazyzarr.ir.nodes import Boxes, Take, Tiles, of_kind
 from lazyzarr.ir.origins import problems_of
 from lazyzarr.ir.placing import tiles_rank
+from lazyzarr.ir.row_values import COLUMNS, columns_of
 from lazyzarr.ir.tables import Table, place_of
 
 REF_COLUMNS = {
@@ -33,7 +34,10 @@ REF_COLUMNS = {
 """Columns of a table of chunk references; the first two are required."""
 TEXT_COLUMNS = ("url", "etag", "digest")
 """Columns of UTF-8 bytes; each has a column ``<name>_end`` with the end of each row."""
-_TILE_NUMBERS = {"layout": "i4", "size": "i8", "mtime_ns": "i8", "inode": "i8", "refs_first": "i8"}
+_TILE_NUMBERS = {"layout": "i4", "size": "i8", "mtime_ns": "i8", "inode": "i8", "refs_first": "i8"} | dict.fromkeys(
+    COLUMNS, "f8"
+)
+ONLY_TILES = "takes numbers from rows of a tile table; only tiles have one"
 _NOTHING_NAMED = (None, None, None, (), ())
 
 
@@ -47,11 +51,15 @@ class Problem(NamedTuple):
 
 def array_problems(graph: Graph) -> Iterator[Problem]:
     """What is wrong with the stored arrays, all that they name being there."""
+    marked = {index for index, layout in enumerate(graph.layouts) if columns_of(layout)}
     for position, array in enumerate(graph.arrays):
         layout = graph.layouts[array.layout]
+        where = f"arrays[{position}]"
+        for index in (array.layout, *array.variants):
+            if index in marked:
+                yield Problem("codec-invalid", where, f"layout {index} {ONLY_TILES}")
         if is_plain(array) and len(layout.chunk_shape) == len(array.shape) and min(array.shape, default=0) >= 0:
             continue  # nearly all of very many
-        where = f"arrays[{position}]"
         if any(length < 0 for length in array.shape):
             yield Problem("graph-shape", f"{where}.shape", "the array has a negative length")
             continue
@@ -155,6 +163,10 @@ def table_problems(graph: Graph) -> Iterator[Problem]:
             if layout.data_type != node.data_type or len(layout.chunk_shape) != tiles_rank(node):
                 text = f"layout {index} has another type or rank than the tiles"
                 yield Problem("graph-type", where, text)
+            missing = [name for name in columns_of(layout) if name not in graph.tables[node.table]]
+            if missing:
+                text = f"layout {index} takes numbers from the columns {', '.join(missing)}, which are not there"
+                yield Problem("table-invalid", place_of(node.table), text)
 
 
 def _columns(table: Table, known: dict[str, str], required: tuple[str, ...], table_name: str) -> Iterator[Problem]:

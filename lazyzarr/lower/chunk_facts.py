@@ -104,6 +104,8 @@ class Facts:
         self.origins: dict[object, int] = {}
         self.places: list[Origin] = []
         self.memory: list[Cells | Bytes] = []
+        self._at: dict[str, dict[object, int]] = {"forms": {}, "orders": {}, "fills": {}}
+        """Positions of the keys of `forms`, `orders` and `fills`."""
         self._lifted: dict[tuple[Layout, tuple[int, ...]], Lifted] = {}
 
     def add(self, found: Fragments) -> None:
@@ -131,6 +133,7 @@ class Facts:
         """A fill value of a source, or a constant, that some cell of the view reads as."""
         key = bits(value, self.lowered.schema.data_type)
         self.fills.setdefault(key, value)
+        self._position("fills", key)
         if source is not None:
             self.filled_by.setdefault(key, source)
 
@@ -178,29 +181,31 @@ class Facts:
         kinds: tuple[np.ndarray, np.ndarray],
     ) -> Boxes:
         layout, state = chunks.layout[chunk], chunks.state[chunk]
-        fill = np.full(len(found), -1, np.int64)
-        size = chunks.length[chunk].copy()
-        for number in np.unique(layout).tolist():
-            one = chunks.layouts[number]
-            mine = layout == number
-            shown = mine if has_shards(one) else mine & (state == OBJECT)
-            if shown.any():
-                fill[shown] = self._fill_number(one.fill_value)
-            size[mine & (size < 0)] = math.prod(one.chunk_shape) * to_numpy(one.data_type).itemsize
+        used, which = np.unique(layout, return_inverse=True)
+        ones = [chunks.layouts[number] for number in used.tolist()]
+        sharded = np.array([has_shards(one) for one in ones], bool)
+        shown = sharded[which] | (state == OBJECT)
+        needed = np.bincount(which, shown, len(used)) > 0
+        pairs = zip(ones, needed.tolist(), strict=True)
+        fills = np.array([self._fill_number(one.fill_value) if show else -1 for one, show in pairs], np.int64)
+        fill = np.where(shown, fills[which], -1)
+        nbytes = [math.prod(one.chunk_shape) * to_numpy(one.data_type).itemsize for one in ones]
+        size = np.where(chunks.length[chunk] < 0, np.array(nbytes, np.int64)[which], chunks.length[chunk])
         size[state == VALUES] = 0
         stop = found.into_first + found.into_step * (found.into_count - 1) + 1
         return Boxes(stop, along, fits, *kinds, fill, size)
 
     def _keep_holes(self, found: Fragments, chunks: Chunks, chunk: np.ndarray) -> None:
-        layout = chunks.layout[chunk]
-        fill = np.zeros(len(found), np.int64)
-        for number in np.unique(layout).tolist():
-            fill[layout == number] = self._fill_number(chunks.layouts[number].fill_value)
+        used, which = np.unique(chunks.layout[chunk], return_inverse=True)
+        fill = np.array([self._fill_number(chunks.layouts[k].fill_value) for k in used.tolist()], np.int64)[which]
         stop = found.into_first + found.into_step * (found.into_count - 1) + 1
         self.holes.append((found.into_first, stop, fill))
 
     def _fill_number(self, value: Json) -> int:
-        return list(self.fills).index(bits(value, self.lowered.schema.data_type))
+        return self._at["fills"][bits(value, self.lowered.schema.data_type)]
+
+    def _position(self, what: str, key: object) -> int:
+        return self._at[what].setdefault(key, len(self._at[what]))
 
     def _extents(
         self, found: Fragments, chunks: Chunks, chunk: np.ndarray, lengths: np.ndarray
@@ -305,14 +310,15 @@ class Facts:
                 self.examples.setdefault(what, seen)
             if one.refusal:
                 self.refusals[one.refusal] += count
-            kinds.append((-1 if one.refusal else list(self.forms).index(key), list(self.orders).index(order)))
+            number = self._position("forms", key)
+            kinds.append((-1 if one.refusal else number, self._position("orders", order)))
         state = chunks.state[chunk]
-        for number in np.unique(chunks.layout[chunk]).tolist():
+        used, begins, of_used = np.unique(chunks.layout[chunk], return_index=True, return_inverse=True)
+        perhaps = np.bincount(of_used, (state == OBJECT) & (chunks.place[chunk] == NOWHERE), len(used)) > 0
+        for number, row, absent in zip(used.tolist(), begins.tolist(), perhaps.tolist(), strict=True):
             layout = chunks.layouts[number]
-            mine = chunks.layout[chunk] == number
-            may_be_absent = mine & (state == OBJECT) & (chunks.place[chunk] == NOWHERE)
-            if has_shards(layout) or bool(may_be_absent.any()):
-                self.shows(layout.fill_value, int(found.source[int(np.argmax(mine))]))
+            if absent or has_shards(layout):
+                self.shows(layout.fill_value, int(found.source[row]))
         form, order = np.array(kinds, np.int64).T
         return form[which], order[which]
 

@@ -41,6 +41,7 @@ from lazyzarr.ir.nodes import (
     Transpose,
     inputs_of,
 )
+from lazyzarr.ir.row_values import row_layouts, varies
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.lower import placements as table
 from lazyzarr.lower.expanding import expanded
@@ -180,6 +181,10 @@ class _Lowering:
 
     def _tiles(self, position: int, node: Tiles, needed: Box) -> Placements:
         placed = self.sources.tiles(position, needed)
+        if varies(self.graph, node):
+            layouts, which = row_layouts(self.graph, node, self.sources.rows(position, placed.source))
+            placed = replace(placed, layout=(len(self.layouts) + which).astype(np.int32))
+            self.layouts += layouts
         return self._on_background(placed, node, needed)
 
     def _boxes(self, position: int, node: Boxes, needed: Box) -> Placements:

@@ -71,6 +71,10 @@ class SourceSpace:
         placed = whole(number, layout, shape, origin=np.delete(origin, node.new_axis, axis=1))
         return inserted(placed, node.new_axis, origin[:, node.new_axis])
 
+    def rows(self, position: int, numbers: np.ndarray) -> np.ndarray:
+        """Rows of the table of a tiles node that numbers of its arrays stand for."""
+        return numbers - self.starts[self.nodes.index(position)]
+
     def boxes(self, position: int, box: Box) -> Placements:
         """Placements of the rows of a boxes node that meet a box."""
         node = self.graph.nodes[position]

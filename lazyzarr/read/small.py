@@ -28,6 +28,7 @@ from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, Stamp, StoredArray
 from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Fill, Index, Recode, Source, Stack, Tiles, Transpose
+from lazyzarr.ir.row_values import row_numbers, varies, with_numbers
 from lazyzarr.ir.schema import Schema, infer
 from lazyzarr.ir.tiles import tile_array, tile_stamp
 from lazyzarr.lower.sources import meeting, nearby
@@ -43,10 +44,11 @@ _TILES_KEPT = 256
 
 
 class _Leaf(NamedTuple):
-    """A stored array, and the rest of its stamp as `Piece.whole`."""
+    """A stored array, the rest of its stamp as `Piece.whole`, and what its layout takes from a row."""
 
     array: StoredArray
     whole: Whole | None = None
+    numbers: tuple[tuple[str, float], ...] = ()
 
 
 def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarray | None) -> np.ndarray | None:
@@ -227,7 +229,8 @@ class _Pull:
         if found is None:
             if len(kept) >= _TILES_KEPT:
                 kept.clear()  # another thread may do so at any time, too
-            leaf = self._row(node, row)
+            numbers = row_numbers(self.graph, node, row) if varies(self.graph, node) else {}
+            leaf = self._row(node, row)._replace(numbers=tuple(numbers.items()))
             lengths = list(leaf.array.shape)
             if node.new_axis is not None:
                 lengths.insert(node.new_axis, 1)
@@ -247,7 +250,7 @@ class _Pull:
         array = leaf.array
         if array.values is not None or array.places or (array.variants and array.origins is None):
             return False
-        layout = self._layout(array.layout, above)
+        layout = self._layout(array.layout, leaf.numbers, above)
         chain = compile_chain(layout)
         if chain.sharding is not None or chain.dtype.hasobject:
             return False
@@ -256,13 +259,15 @@ class _Pull:
         self.pieces.append(Piece(array, layout, axes, box, leaf.whole))
         return self.chunks + len(self.pieces) <= MOST_CHUNKS
 
-    def _layout(self, number: int, above: tuple[int, ...]) -> Layout:
-        """The layout of a leaf with the decodes above it."""
-        if not above:
+    def _layout(self, number: int, numbers: tuple[tuple[str, float], ...], above: tuple[int, ...]) -> Layout:
+        """The layout of a leaf with the numbers of its row and the decodes above it; the last ones used are kept."""
+        if not above and not numbers:
             return self.graph.layouts[number]
-        key = f"layout{number}{above}"
-        if key not in self.graph.memo:
-            layout = self.graph.layouts[number]
+        kept: dict[Any, Layout] = self._below.memo.setdefault("layouts", {})  # type: ignore[assignment]
+        key = (number, numbers, above)
+        found = kept.get(key)
+        if found is None:
+            layout = with_numbers(self.graph.layouts[number], dict(numbers))
             for position in reversed(above):
                 node = self.graph.nodes[position]
                 if isinstance(node, Recode):
@@ -273,8 +278,10 @@ class _Pull:
                     layout = msgspec.structs.replace(
                         layout, data_type=node.data_type, fill_value=value, codecs=(*node.codecs, *layout.codecs)
                     )
-            self.graph.memo[key] = layout
-        return self.graph.memo[key]  # type: ignore[return-value]
+            if len(kept) >= _TILES_KEPT:
+                kept.clear()  # another thread may do so at any time, too
+            found = kept[key] = layout
+        return found
 
 
 def _overlap(origin: list[int], lengths: list[int], other: list[int], others: list[int]) -> bool:

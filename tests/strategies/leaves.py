@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lazyzarr.ir.data_type import from_numpy
 from lazyzarr.ir.graph import GraphBuilder
-from lazyzarr.ir.layout import Layout, StoredArray
+from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
 from lazyzarr.ir.nodes import Boxes, ConstantBox, Recode, Source, Tiles
 from lazyzarr.ir.tables import Column, Table
 from lazyzarr.ir.tiles import tile_columns
@@ -51,16 +51,17 @@ class Leaves:
         return self.builder.node(Recode(child, self.builder.layout(layout))), shape
 
     def tiles(self, dtype: str, kinds: set[str]) -> tuple[int, Shape]:
-        """A few arrays of one rank as rows of a table."""
-        located = [s for s in self.pool.by_dtype[dtype] if s.placing == "keys"]
-        by_refs = [
-            s for s in self.pool.by_dtype[dtype] if s.placing == "refs" and not s.variants and not s.array.places
-        ]
+        """A few arrays of one rank as rows of a table; packed ones with the packing of each in columns."""
+        name = self._pick(RECODED_FROM[dtype]) if dtype in RECODED_FROM and self._int(0, 2) == 0 else dtype
+        fitting = [s for s in self.pool.by_dtype[name] if name == dtype or s.present is not None]
+        located = [s for s in fitting if s.placing == "keys"]
+        by_refs = [s for s in fitting if s.placing == "refs" and not s.variants and not s.array.places]
         members = by_refs if by_refs and self._int(0, 2) == 2 else located
         rank = self._pick(sorted({s.cells.ndim for s in members}))
         new_axis = self._int(0, 1) == 1
         chosen = self._some([s for s in members if s.cells.ndim == rank])
-        return self._tiled(chosen if new_axis or rank else chosen[:1], kinds, new_axis=new_axis)
+        chosen = chosen if new_axis or rank else chosen[:1]
+        return self._tiled(chosen, kinds, new_axis=new_axis, packed_for=None if name == dtype else dtype)
 
     def boxes(self, dtype: str, kinds: set[str]) -> tuple[int, Shape]:
         """A few arrays of any ranks, each cut, turned, repeated and placed as a row of a table."""
@@ -146,19 +147,25 @@ class Leaves:
             variants=tuple(self.builder.layout(layout) for layout in stored.variants),
         )
 
-    def _tiled(self, members: list[Stored], kinds: set[str], *, new_axis: bool) -> tuple[int, Shape]:
+    def _tiled(
+        self, members: list[Stored], kinds: set[str], *, new_axis: bool, packed_for: str | None = None
+    ) -> tuple[int, Shape]:
         rank = members[0].cells.ndim
         axis = self._int(0, rank) if new_axis else None
         rows = self._arranged(members, axis)
         order = sorted(range(len(rows)), key=lambda k: rows[k][1])
         members, origins = [rows[k][0] for k in order], [rows[k][1] for k in order]
-        layouts = [self.builder.layout(stored.layout) for stored in members]
+        held = [self._packing(s, packed_for) for s in members] if packed_for else [(s.layout, {}) for s in members]
+        layouts = [self.builder.layout(layout) for layout, _ in held]
         choices = tuple(dict.fromkeys(layouts))
         columns = tile_columns(
             [stored.array for stored in members],
             np.array(origins, np.int64).reshape(len(origins), -1),
             np.array([choices.index(layout) for layout in layouts], np.int32),
         )
+        for name in sorted({name for _, numbers in held for name in numbers}):
+            columns[name] = np.array([numbers.get(name, 0.0) for _, numbers in held])
+            kinds.add(f"tiles with a column {name}")
         refs = None
         if members[0].placing == "refs":
             refs, columns["refs_first"] = self._one_table(members)
@@ -166,7 +173,7 @@ class Leaves:
         kinds.add("tiles-new-axis" if new_axis else "tiles")
         table = Table(columns)
         shape = self._extent([s.cells.shape for s in members], origins, axis)
-        dtype = members[0].dtype
+        dtype = packed_for or members[0].dtype
         node = Tiles(
             self.builder.table(table),
             shape,
@@ -180,6 +187,25 @@ class Leaves:
             first = int(columns["refs_first"][row]) if refs else 0
             self.truth.add(StoredArray(0, stored.cells.shape, stored.array.location, refs, first), stored)
         return self.builder.node(node), shape
+
+    def _packing(self, stored: Stored, dtype: str) -> tuple[Layout, dict[str, float]]:
+        """A layout that unpacks a stored array with numbers of a row, and these numbers."""
+        kind, data_type = DTYPES[dtype], from_numpy(DTYPES[dtype])
+        numbers = {"scale_factor": float(kind.type(self._pick((0.1, -2.0, 0.02))))}
+        if self._int(0, 1):
+            numbers["add_offset"] = float(kind.type(self._pick((273.15, -0.0))))
+        missing = self._pick(([], [-9999], [0]))
+        codec = unpack(stored.dtype, dtype, numbers["scale_factor"], numbers.get("add_offset"), missing)
+        value = decoded(stored.layout.fill_value, codec, stored.layout.data_type, data_type)
+        if value != "NaN":
+            numbers["fill_value"] = float(value)
+            value = "row"
+        marked = {name: "row" for name in numbers if name != "fill_value"}
+        codec = NamedConfig(codec.name, codec.configuration | marked)
+        layout = msgspec.structs.replace(
+            stored.layout, data_type=data_type, fill_value=value, codecs=(codec, *stored.layout.codecs)
+        )
+        return layout, numbers
 
     def _arranged(self, members: list[Stored], new_axis: int | None) -> list[tuple[Stored, Shape]]:
         """Disjoint places: one after the other along one axis with gaps, anywhere along the others."""

@@ -40,6 +40,7 @@ CASES = (
     *("overlay-error", "overlay-first", "overlay-last", "overlay-error-steps"),
     *("overlap-first", "overlap-last", "overlay of several"),
     *("tiles", "tiles-new-axis", "tiles-refs", "tiles with gaps", "tiles of two layouts"),
+    *("tiles with a column scale_factor", "tiles with a column add_offset", "tiles with a column fill_value"),
     *("boxes of several", "boxes of combs", "boxes on constants", "boxes turned round", "boxes repeated"),
     *("boxes transposed", "recode-fill", "recode-bytes", "recode-unpack", "recode of tiles", "decode above a join"),
 )

@@ -11,6 +11,7 @@ ARRAY = f"{HERE}.graph.arrays[0]"
 NODE = f"{HERE}.graph.nodes[0]"
 TABLES = f"{HERE}.graph.tables"
 CODECS = f"{LAYOUT}.codecs"
+SCALES = f"{TABLES}.t.columns.scale_factor"
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 SHARDS = {"chunk_shape": [2, 3], "codecs": [LITTLE], "index_codecs": [LITTLE], "index_location": "end"}
 UNPACK = {"name": "lazyzarr.unpack", "configuration": {"scale_factor": "2"}}
@@ -80,6 +81,56 @@ def _tiles(name: str, reason: str, where: str, **columns: Any) -> Bad:
     tables = {"t": {"columns": {key: value for key, value in table.items() if value is not None}}}
     error = "AccessDenied" if reason == "access-denied" else "ViewSchemaError"
     return Bad(name, with_graph([node], requires=["tiles"], arrays=[], tables=tables), error, reason, where)
+
+
+def _row_values(name: str, reason: str, where: str, **changes: Any) -> Bad:
+    """Tiles whose scale is in a column; ``changes`` are of the table, the codec, the layout, or what uses it."""
+    given = {
+        "numbers": [0.5, 0.25],
+        "codecs": 1,
+        "user": "tiles",
+        "requires": ("lazyzarr.unpack", "row-values", "tiles"),
+    }
+    given |= changes
+    kind = given.get("arithmetic", "float32")
+    unpack = {
+        "name": "lazyzarr.unpack",
+        "configuration": {
+            "scale_factor": "row",
+            "add_offset": None,
+            "fill_values": [],
+            "stored_type": "int16",
+            "data_type": "float32",
+            "arithmetic": kind,
+        },
+    }
+    again = {"name": "lazyzarr.unpack", "configuration": unpack["configuration"] | {"data_type": "int16"}}
+    codecs = [unpack, again, LITTLE] if given["codecs"] == 2 else [LITTLE] if given["codecs"] == 0 else [unpack, LITTLE]
+    layout = {
+        "data_type": "float32",
+        "fill_value": given.get("fill_value", 0.0),
+        "chunk_shape": [2, 3],
+        "codecs": codecs,
+    }
+    table = {
+        "origin": column("int64", [0, 0, 4, 0], [2, 2]),
+        "shape": column("int64", [4, 6, 4, 6], [2, 2]),
+        "layout": column("int32", [0, 0]),
+        "url": column("string", ["../a.zarr", "../b.zarr"]),
+    }
+    if given["numbers"] is not None:
+        table["scale_factor"] = column(given.get("type", "float64"), given["numbers"])
+    node = {"op": "tiles", "table": "t", "shape": [8, 6], "data_type": "float32", "fill_value": 0.0, "layouts": [0]}
+    parts: dict[str, Any] = {"arrays": [], "layouts": [layout], "tables": {"t": {"columns": table}}}
+    nodes: list[Any] = [node]
+    shape = (8, 6)
+    if given["user"] == "source":
+        parts |= {"arrays": [{"layout": 0, "shape": [4, 6], "location": "../a.zarr"}], "tables": {}}
+        nodes, shape = [SOURCE], (4, 6)
+    elif given["user"] == "recode":
+        nodes = [node, {"op": "recode", "input": 0, "layout": 0}]
+    document = with_graph(nodes, shape, requires=given["requires"], data_type="float32", fill_value=0.0, **parts)
+    return Bad(name, document, "ViewSchemaError", reason, where)
 
 
 def _stored_column(name: str, reason: str = "table-invalid", **column: Any) -> Bad:
@@ -235,6 +286,24 @@ CASES = (
         "access-denied",
         f"{TABLES}.t.columns.url",
         url=column("string", ["../a.zarr", "file:///etc/passwd"]),
+    ),
+    _row_values(
+        "row-values-not-listed", "document-requires", f"{HERE}.requires", requires=("lazyzarr.unpack", "tiles")
+    ),
+    _row_values("row-values-without-column", "table-invalid", f"{TABLES}.t", numbers=None),
+    _row_values("row-values-that-are-nan", "table-invalid", SCALES, numbers=[0.5, "NaN"]),
+    _row_values("row-values-too-exact", "table-invalid", SCALES, numbers=[0.5, 0.1]),
+    _row_values("row-values-of-another-type", "table-invalid", SCALES, type="float32"),
+    _row_values("row-values-of-fills-without-column", "table-invalid", f"{TABLES}.t", fill_value="row", codecs=0),
+    _row_values("row-values-of-two-codecs", "codec-invalid", CODECS, codecs=2),
+    _row_values("row-values-of-integers", "codec-invalid", CODECS, arithmetic="int64"),
+    _row_values("row-values-of-a-source", "codec-invalid", f"{HERE}.graph.arrays[0]", user="source", numbers=None),
+    _row_values(
+        "row-values-of-a-recode",
+        "codec-invalid",
+        f"{HERE}.graph.nodes[1]",
+        user="recode",
+        requires=("lazyzarr.unpack", "recode", "row-values", "tiles"),
     ),
     _stored_column("column-with-cells-and-folder", data=[0] * 500),
     _stored_column("column-cut-across-rows", shape=[500, 2], chunk_shape=[500, 1]),

@@ -353,6 +353,81 @@ def tiles_table(case: Case) -> None:
     )
 
 
+def _packed(
+    data_type: str, scale: float | str, offset: float | str | None, value: str, chunk_shape: tuple[int, ...]
+) -> Layout:
+    conf = {
+        "scale_factor": scale,
+        "add_offset": offset,
+        "fill_values": [-1],
+        "stored_type": "int16",
+        "data_type": data_type,
+        "arithmetic": data_type,
+    }
+    return Layout(data_type, value, chunk_shape, (NamedConfig("lazyzarr.unpack", conf), LITTLE))
+
+
+def tiles_row_values(case: Case) -> None:
+    """Arrays that are packed each in its own way: the numbers are columns."""
+    parts = [ramp(2, 3), ramp(2, 3, start=20), ramp(2, 3, start=40)]
+    parts[0][0], parts[1][1], parts[2][1, 2] = 7, 9, -1
+    views = [
+        case.zarr(f"{k}.zarr", part, (1, 3), fill_value=value)
+        for k, part, value in zip("abc", parts, (7, -1, 9), strict=True)
+    ]
+    numbers = {"scale_factor": [0.1, 0.3, -2.5], "add_offset": [273.15, -0.0, 1e300], "fill_value": [0.0, 0.0, 0.0]}
+    layouts = [
+        _packed("float64", "row", "row", "row", (1, 3)),
+        _packed("float64", "row", None, "NaN", (1, 3)),
+    ]
+    values = np.full((8, 3), -4.0)
+    for k, part in enumerate(parts):
+        cells = np.where(part == -1, np.nan, part) * numbers["scale_factor"][k]
+        values[3 * k : 3 * k + 2] = cells if k == 1 else cells + numbers["add_offset"][k]
+    numbers["fill_value"][0] = 0.1 * 7 + 273.15  # the first row of the first array is a missing chunk
+    numbers["fill_value"][2] = -2.5 * 9 + 1e300
+    columns = {name: np.array(column, np.float64) for name, column in numbers.items()}
+    arrays = [view.ir.arrays[0] for view in views]
+    table = tile_table(arrays, [(0, 0), (3, 0), (6, 0)], [0, 1, 0], **columns)
+    case.save(
+        case.node(Tiles("tiles", (8, 3), "float64", -4.0, (0, 1)), layouts=layouts, tables=[table]),
+        values,
+        fill_value=-4.0,
+        flatness="L3",
+        chunks=6,
+        placements=3,
+        about="arrays of which each has its own packing, in columns of the table; one takes no offset from its row",
+    )
+
+
+def tiles_row_values_table(case: Case) -> None:
+    """300 packings in child arrays, in single precision."""
+    stored = (np.arange(600) * 31 % 997).astype("int16").reshape(300, 2)
+    case.raw("a.bin", stored.tobytes())
+    arrays = [StoredArray(0, (1, 2), location=case.url("a.bin"), stamp=Stamp(size=1200))] * 300
+    scales = np.float32(0.1) + np.arange(300, dtype=np.float32) / np.float32(7)
+    table = tile_table(
+        arrays,
+        [(row, 0) for row in range(300)],
+        [0] * 300,
+        refs_first=np.arange(300, dtype=np.int64),
+        scale_factor=scales.astype(np.float64),
+    )
+    references = _table("refs", offset=list(range(0, 1200, 4)), length=[4] * 300)
+    node = Tiles("tiles", (300, 2), "float32", "NaN", (0,), refs="refs")
+    layouts = [_packed("float32", "row", 0.5, "NaN", (1, 2))]
+    values = stored.astype(np.float32) * scales[:, None] + np.float32(0.5)
+    case.save(
+        case.node(node, layouts=layouts, tables=[table, references])[290:10:-20],
+        values[290:10:-20],
+        fill_value="NaN",
+        flatness="L3",
+        chunks=14,
+        placements=14,
+        about="300 scale factors in a child array, applied in single precision",
+    )
+
+
 def origins(case: Case) -> None:
     """Chunks of Zarr arrays and of a file by one table: a manifest without the graph it was derived from."""
     values = ramp(8, 6)
@@ -415,6 +490,7 @@ def origins_whole(case: Case) -> None:
 CASES = (
     *(refs, refs_variants, refs_places, refs_inline, refs_table, refs_gaps),
     *(values_inline, values_table, values_scalar, values_text),
-    *(shared_table, tiles, tiles_recoded, tiles_stack, tiles_table, origins, origins_gaps, origins_whole),
+    *(shared_table, tiles, tiles_recoded, tiles_stack, tiles_table, tiles_row_values),
+    *(tiles_row_values_table, origins, origins_gaps, origins_whole),
     manifest,
 )

@@ -11,6 +11,7 @@ import lzma
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numcodecs
 import numpy as np
@@ -475,6 +476,30 @@ def tiles_table_not_sorted(case: Case) -> None:
     )
 
 
+def row_values_table_of_no_number(case: Case) -> None:
+    """A scale factor in a stored table becomes NaN: its cells would all be missing values."""
+
+    def damage(folder: Path) -> None:
+        path = next((folder / "view.zarr" / "tables").rglob("scale_factor/zarr.json")).parent
+        zarr.open_array(path, mode="r+")[7] = np.nan
+
+    one = case.zarr("a.zarr", ramp(1), (1,), fill_value=0)
+    conf: dict[str, Any] = {"scale_factor": "row", "add_offset": None, "fill_values": []}
+    conf |= {"stored_type": "int16", "data_type": "float64", "arithmetic": "float64"}
+    layout = Layout("float64", 0.0, (1,), (NamedConfig("lazyzarr.unpack", conf), LITTLE))
+    table = tile_table(
+        list(one.ir.arrays) * 300, [(row,) for row in range(300)], [0] * 300, scale_factor=np.full(300, 0.5)
+    )
+    _finish(
+        case,
+        case.node(Tiles("tiles", (300,), "float64", 0.0, (0,)), layouts=[layout], tables=[table]),
+        damage,
+        error="ViewSchemaError",
+        reason="table-invalid",
+        about="a number that a layout takes from row 7 of a table beside the document is NaN",
+    )
+
+
 def tiles_table_outside_the_policy(case: Case) -> None:
     """A table of locations leads out of what the reader allows."""
     arrays = [StoredArray(0, (1,), location="https://other.example/a.zarr")] * 300
@@ -511,6 +536,6 @@ CASES = (
     *(chunk_that_is_no_gzip, checksum, checksum_in_a_bzip2_stream, checksum_in_a_zlib_stream, text_that_is_no_utf_8),
     *(variable_cells_fewer, variable_cells_more, variable_cells_cut_short, variable_cells_and_more),
     *(table_chunk_gone, table_index_outside, tiles_table_outside_the_policy, boxes_table_overlap),
-    *(tiles_table_not_sorted, boxes_table_not_sorted),
+    *(tiles_table_not_sorted, boxes_table_not_sorted, row_values_table_of_no_number),
     cast_of_what_does_not_fit,
 )

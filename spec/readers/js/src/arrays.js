@@ -3,6 +3,7 @@
 import { cellCount } from "./codecs.js";
 import { disjoint } from "./combs.js";
 import { refuse } from "./errors.js";
+import { checkNumber } from "./rowvalues.js";
 
 /** @typedef {import("./graph.js").Graph} Graph */
 
@@ -32,6 +33,7 @@ export function checkArray(graph, wire, urls, where) {
   const layout = graph.layout(wire.layout, `${where}.layout`);
   const variants = (wire.variants ?? []).map((/** @type {bigint} */ number) => graph.layout(number, `${where}.variants`));
   for (const one of [layout, ...variants]) {
+    if (one.rows !== null) refuse("codec-invalid", "only tiles have layouts that take numbers from rows", where);
     if (one.chunkShape.length !== wire.shape.length) refuse("graph-shape", "chunks have another rank than the array", where);
   }
   for (const one of variants) {
@@ -121,6 +123,8 @@ export function checkTileRows(graph, node) {
   for (const location of urls) graph.context.allow(graph.context.resolve(location, table.base, place), place);
   const rows = tileRows(table.inlineIntegers("origin"), table.inlineIntegers("shape"), table.inlineIntegers("layout"), node, graph);
   rows.forEach(({ layout, shape }, k) => {
+    const { rows: marked } = layouts[layout];
+    for (const name of marked?.names ?? []) checkNumber(marked.wire, name, table.inlineFloats(name)[k], graph.tablePlace(node.wire.table, name));
     if (node.refs === null) return;
     const first = table.has("refs_first") ? table.inlineIntegers("refs_first")[k] : -1n;
     if (first < 0n || first + chunkCount(shape, layouts[layout].chunkShape) > BigInt(node.refs.length)) {

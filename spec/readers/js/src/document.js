@@ -3,10 +3,11 @@
 import { readFileSync } from "node:fs";
 import { member, refuse } from "./errors.js";
 import { canonicalText, sha256 } from "./json.js";
+import { rowColumns } from "./rowvalues.js";
 
 const SCHEMA = JSON.parse(readFileSync(new URL("../../../schema/lazyzarr-1.schema.json", import.meta.url), "utf-8"));
 const BASIC_NODES = ["source", "fill", "index", "transpose", "concat", "stack"];
-const FEATURES = ["tiles", "boxes", "take", "broadcast", "overlay", "recode", "decode", "origins", "gaps", "manifest", "lazyzarr.unpack"];
+const FEATURES = ["tiles", "boxes", "take", "broadcast", "overlay", "recode", "decode", "origins", "gaps", "row-values", "manifest", "lazyzarr.unpack"];
 const ROOT = "$.attributes.lazyzarr";
 
 /** @typedef {import("./json.js").Json} Json */
@@ -137,6 +138,7 @@ function checkRequires(document) {
     for (const node of graph.nodes) if (!BASIC_NODES.includes(node.op)) used.add(node.op);
     for (const chain of chainsOf(graph)) for (const name of codecNames(chain)) if (name.startsWith("lazyzarr.")) used.add(name);
     if ((graph.arrays ?? []).some((/** @type {any} */ array) => array.origins != null)) used.add("origins");
+    if ((graph.layouts ?? []).some((/** @type {any} */ layout) => rowColumns(layout).length > 0)) used.add("row-values");
     for (const table of Object.values(graph.tables ?? {})) if ("gap" in /** @type {any} */ (table).columns) used.add("gaps");
   }
   for (const name of used) {

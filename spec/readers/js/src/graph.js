@@ -6,6 +6,7 @@ import { cellCount, makeChain } from "./codecs.js";
 import { member, refuse } from "./errors.js";
 import { inferNode } from "./infer.js";
 import { canonicalText } from "./json.js";
+import { checkMarkers, rowColumns, withNumbers } from "./rowvalues.js";
 import { makeColumn, makeTable } from "./tables.js";
 import { dataType, oneCell } from "./types.js";
 
@@ -19,6 +20,7 @@ import { dataType, oneCell } from "./types.js";
  * @property {import("./codecs.js").Chain} chain
  * @property {(position: number[]) => string} chunkKey
  * @property {string} metadata
+ * @property {{names: string[], wire: any, make: (numbers: {[name: string]: number}) => Layout} | null} rows what it takes from the rows of tiles
  */
 /**
  * @typedef {object} Stored a stored array
@@ -229,6 +231,15 @@ function checkCosts(wire, limits, where) {
 
 /** @param {any} wire @param {import("./limits.js").Limits} limits @param {string} where @returns {Layout} */
 function makeLayout(wire, limits, where) {
+  const names = rowColumns(wire);
+  if (names.length === 0) return makePlainLayout(wire, limits, where);
+  checkMarkers(wire, names, `${where}.codecs`);
+  const sample = makePlainLayout(withNumbers(wire, Object.fromEntries(names.map((name) => [name, 1]))), limits, where);
+  return { ...sample, rows: { names, wire, make: (numbers) => makePlainLayout(withNumbers(wire, numbers), limits, where) } };
+}
+
+/** @param {any} wire @param {import("./limits.js").Limits} limits @param {string} where @returns {Layout} */
+function makePlainLayout(wire, limits, where) {
   const type = dataType(wire.data_type, where);
   const fill = oneCell(type, wire.fill_value, where);
   if (wire.chunk_shape.some((/** @type {bigint} */ length) => length < 1n)) {
@@ -240,7 +251,7 @@ function makeLayout(wire, limits, where) {
   }
   const chunkShape = wire.chunk_shape.map(Number);
   const chain = makeChain({ type, fill, shape: chunkShape, codecs: wire.codecs, where: `${where}.codecs`, limits });
-  return { type, fill, chunkShape, chain, chunkKey: chunkKeys(wire.chunk_keys, `${where}.chunk_keys`), metadata: wire.metadata ?? "zarr.json" };
+  return { type, fill, chunkShape, chain, chunkKey: chunkKeys(wire.chunk_keys, `${where}.chunk_keys`), metadata: wire.metadata ?? "zarr.json", rows: null };
 }
 
 /** @param {any} wire @param {string} where @returns {(position: number[]) => string} */

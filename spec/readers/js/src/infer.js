@@ -63,6 +63,9 @@ function tiles(graph, wire, where) {
   for (const [name, width] of Object.entries({ origin: rank, shape: inner })) {
     if (table.columns[name].width !== width) refuse("table-invalid", `${name} has another width`, graph.tablePlace(wire.table, name));
   }
+  for (const { rows } of layouts) {
+    for (const name of rows?.names ?? []) if (!table.has(name)) refuse("table-invalid", `${name} is missing`, graph.tablePlace(wire.table));
+  }
   const refs = wire.refs == null ? null : graph.table(wire.refs, "refs", `${where}.refs`);
   if ((refs !== null) !== table.has("refs_first")) refuse("table-invalid", "refs_first is there with refs, and only then", graph.tablePlace(wire.table));
   return { schema, layouts, newAxis, table, refs };
@@ -191,6 +194,7 @@ function overlay(graph, wire, where, inputs) {
 function recode(graph, wire, where, [input]) {
   if (input.op !== "source" && input.op !== "tiles") refuse("graph-type", "the input of recode is a source or tiles", where);
   const layout = graph.layout(wire.layout, `${where}.layout`);
+  if (layout.rows !== null) refuse("codec-invalid", "only tiles have layouts that take numbers from rows", where);
   const before = input.op === "source" ? [input.array.layout] : input.layouts;
   for (const { chunkShape } of before) {
     if (!equalShapes(chunkShape.map(BigInt), layout.chunkShape.map(BigInt))) badShape("recode does not change the shape of chunks", where);

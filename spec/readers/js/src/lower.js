@@ -9,6 +9,7 @@ import { readBoxes } from "./boxes.js";
 import { ceilDiv, disjoint, floorDiv, meet } from "./combs.js";
 import { refuse } from "./errors.js";
 import { checkIndices } from "./infer.js";
+import { checkNumber } from "./rowvalues.js";
 
 /** @typedef {import("./graph.js").Node} Node */
 /** @typedef {{first: bigint, step: bigint, axis: number}} Along cells of an axis; `axis` of the result that feeds it, or -1 */
@@ -140,7 +141,7 @@ export class Lowering {
       if (node.newAxis !== null) found = { ...found, along: found.along.toSpliced(node.newAxis, 1) };
       const stored = {
         shape: row.shape,
-        layout: node.layouts[row.layout],
+        layout: await this.rowLayout(node.layouts[row.layout], table, k),
         variants: [],
         base: table.base,
         location: await table.text("url", k),
@@ -157,6 +158,18 @@ export class Lowering {
     }
     if (!table.inline) disjoint(seen, Number.POSITIVE_INFINITY, node.where);
     this.add({ want, node, stored: null, constant: (want.layout ?? node.schema).fill });
+  }
+
+  /** A layout with the numbers of a row. @param {import("./graph.js").Layout} layout @param {import("./tables.js").Table} table @param {number} row */
+  async rowLayout(layout, table, row) {
+    if (layout.rows === null) return layout;
+    /** @type {{[name: string]: number}} */
+    const numbers = {};
+    for (const name of layout.rows.names) {
+      [numbers[name]] = await table.columns[name].floats(row, row + 1);
+      checkNumber(layout.rows.wire, name, numbers[name]);
+    }
+    return layout.rows.make(numbers);
   }
 
   /** @param {Node} node @param {Want} want */

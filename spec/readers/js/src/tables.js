@@ -27,7 +27,10 @@ const KINDS = {
   },
   origins: { columns: { url: "text", layout: "int32", grid: "int64", ...STAMP }, required: ["url", "layout", "grid"] },
   tiles: {
-    columns: { origin: "int64", shape: "int64", layout: "int32", url: "text", refs_first: "int64", ...STAMP },
+    columns: {
+      ...{ origin: "int64", shape: "int64", layout: "int32", url: "text", refs_first: "int64" },
+      ...{ scale_factor: "float64", add_offset: "float64", fill_value: "float64", ...STAMP },
+    },
     required: ["origin", "shape", "layout", "url"],
   },
   boxes: {
@@ -86,6 +89,11 @@ class Column {
     return loading;
   }
 
+  /** Numbers of rows `[first, end)` of a column of float64. @param {number} first @param {number} end @returns {Promise<number[]>} */
+  async floats(first, end) {
+    return floatsOf(/** @type {Uint8Array} */ (await this.rows(first, end)));
+  }
+
   /** Integers of rows `[first, end)`, row by row. @param {number} first @param {number} end @returns {Promise<bigint[]>} */
   async integers(first, end) {
     const cells = /** @type {Uint8Array} */ (await this.rows(first, end));
@@ -97,6 +105,12 @@ class Column {
 function integersOf(cells, type) {
   const view = new DataView(cells.buffer, cells.byteOffset, cells.length);
   return Array.from({ length: cells.length / type.size }, (_, k) => getInteger(view, k * type.size, type.size, type.kind === "int"));
+}
+
+/** @param {Uint8Array} cells @returns {number[]} */
+function floatsOf(cells) {
+  const view = new DataView(cells.buffer, cells.byteOffset, cells.length);
+  return Array.from({ length: cells.length / 8 }, (_, k) => view.getFloat64(8 * k, true));
 }
 
 /** A table of one kind: its columns have the types and lengths that they need. */
@@ -126,6 +140,11 @@ export class Table {
   inlineIntegers(name) {
     const column = this.columns[name];
     return integersOf(/** @type {Uint8Array} */ (column.cells), column.type);
+  }
+
+  /** All numbers of a column of float64 that is inline. @param {string} name @returns {number[]} */
+  inlineFloats(name) {
+    return floatsOf(/** @type {Uint8Array} */ (this.columns[name].cells));
   }
 
   /** One text of one row; "" where there is none. @param {string} name @param {number} row @returns {Promise<string>} */
