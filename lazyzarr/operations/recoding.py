@@ -17,6 +17,7 @@ from lazyzarr.ir.data_type import DataType
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, NamedConfig
 from lazyzarr.ir.nodes import Decode, Recode, Source, Tiles
+from lazyzarr.ir.row_values import columns_of
 
 if TYPE_CHECKING:
     from lazyzarr.view import View
@@ -35,6 +36,12 @@ def recoded(view: View, codecs: Sequence[Mapping[str, Any] | str] | None, data_t
         value = old.fill_value if new_type == old.data_type else fill.zero(new_type)
     chain = old.codecs if codecs is None else tuple(casting.codec_of(c) for c in codecs)
     layout = msgspec.structs.replace(old, data_type=new_type, fill_value=value, codecs=chain)
+    if left := columns_of(layout):
+        raise ViewSchemaError(
+            f"recode of arrays that have a {', a '.join(left)} each; one layout takes their place; "
+            "give codecs and a fill_value, or recode each array before joining",
+            reason="graph-type",
+        )
     source = view._inputs[0] if isinstance(view._node, Recode) else view
     return source._derived(Recode(0, 0), own=Graph((), layouts=[layout]), dims=view.dims, attrs=view.attrs)
 
