@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         ViewSchemaError,
         ViewSyntaxError,
     )
+    from lazyzarr.sealed.writing import seal
     from lazyzarr.serving.running import serve
 
 __version__ = "0.1.0"
@@ -122,6 +123,7 @@ __all__ = [
     "refresh",
     "resolve",
     "save",
+    "seal",
     "serve",
     "stack",
     "store",
@@ -155,6 +157,7 @@ _HOMES = {
     "batches": "lazyzarr.clusters.batching",
     "copy": "lazyzarr.clusters.copying",
     "open_dataset": "lazyzarr.datasets.opening",
+    "seal": "lazyzarr.sealed.writing",
     "serve": "lazyzarr.serving.running",
 }
 """Modules of the names that are no errors."""

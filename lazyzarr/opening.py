@@ -22,6 +22,7 @@ from lazyzarr.access.session import Session
 from lazyzarr.access.url import child, from_user, parse, shown, to_path
 from lazyzarr.document.decode import DEFAULT_LIMITS, decode
 from lazyzarr.document.limits import Limits
+from lazyzarr.document.locations import Resolver, document_url
 from lazyzarr.document.text import scan
 from lazyzarr.document.wire import CONVENTIONS, is_ours
 from lazyzarr.errors import ExtraMissing, SourceMissing, SourceProtocolError, ViewSchemaError
@@ -40,6 +41,7 @@ from lazyzarr.formats.kerchunk_json import read_json
 from lazyzarr.formats.manifest_reading import manifest_of
 from lazyzarr.formats.packing import Packing
 from lazyzarr.formats.referenced import Keyed
+from lazyzarr.formats.sealed_pointer import CODEC, pointer_key, pointer_of
 from lazyzarr.formats.signatures import described, is_hdf5
 from lazyzarr.formats.tensorstore_reading import is_specification
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
@@ -198,6 +200,26 @@ class Opening:
             return self._group(url, info, known)
         return None
 
+    def followed(self, url: str, rank: int) -> View:
+        """The view that a sealed array stands for, if what is at the place of the array may point there."""
+        self._root = self._root or url
+        chunk = self._metadata(url, pointer_key(rank))
+        if chunk is None:
+            raise SourceMissing(
+                "the chunk of a sealed array is not there, which says where its view is; seal the view again",
+                where=shown(url),
+            )
+        target = Resolver(document_url(url))(pointer_of(chunk[0], shown(url)).view)
+        grant_for(url, self.allow).check(target)
+        document = self._metadata(target, "zarr.json")
+        view = None if document is None else self._view(target, document[0])
+        if view is None:
+            raise SourceMissing(
+                f"there is no view at {shown(target)}, where the sealed array says that it is; seal the view again",
+                where=shown(url),
+            )
+        return view
+
     def _metadata(self, url: str, key: str) -> tuple[bytes, Stamp] | None:
         try:
             text, stamp = self.session.read_stamped(child(url, key), limit=self.limits.document_bytes)
@@ -206,6 +228,8 @@ class Opening:
         return bytes(text), stamp
 
     def _array(self, url: str, info: ZarrArrayInfo, stamp: Stamp) -> View:
+        if info.layout.codecs[0].name == CODEC:
+            return self.followed(url, len(info.shape))
         self.limits.check("rank", len(info.shape), where=shown(url))
         self.limits.check("codecs", len(info.layout.codecs), where=shown(url))
         array = StoredArray(layout=0, shape=info.shape, location=url, stamp=stamp)

@@ -71,6 +71,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "definition",
         "datasets",
         "clusters",
+        "sealed",
         "serving",
     ),
     ("cli", "demo"),
