@@ -17,11 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from h5py import h5d, h5o
 
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import shown, to_path
+from lazyzarr.codecs.values import decode_values
 from lazyzarr.errors import SourceError
 from lazyzarr.formats import hdf5_attributes as attributes
 from lazyzarr.formats.hdf5_dimensions import Found
@@ -35,6 +37,8 @@ from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, StoredArray
+from lazyzarr.ir.row_values import columns_of
+from lazyzarr.lower.lifting import VALUE_WISE, stored_type
 
 _RANGE = 1
 
@@ -212,7 +216,11 @@ def _their_urls(item: Hdf5Array, zeros: np.ndarray) -> np.ndarray:
 
 
 def alike(ours: Layout, theirs: Layout) -> bool:
-    """Whether two layouts read the same bits; integers may have the other sign, as ``_Unsigned`` says."""
+    """Whether two layouts read the same bits; integers may have the other sign, as ``_Unsigned`` says.
+
+    A layout of ours may have the decodes of a table of very many arrays in front.
+    """
+    ours = below_decodes(ours, theirs)
     if ours == theirs:
         return True
     if ours.chunk_shape != theirs.chunk_shape or ours.codecs != theirs.codecs:
@@ -222,6 +230,22 @@ def alike(ours: Layout, theirs: Layout) -> bool:
         return False
     bits = [np.asarray(fill.from_json(one.fill_value, one.data_type)).tobytes() for one in (ours, theirs)]
     return bits[0] == bits[1]
+
+
+def below_decodes(ours: Layout, theirs: Layout) -> Layout:
+    """A layout of ours without the decodes in front, and with the fill value of the dataset if that decodes to ours."""
+    count = next((number for number, codec in enumerate(ours.codecs) if codec.name not in VALUE_WISE), 0)
+    decodes, data_type = ours.codecs[:count], stored_type(ours.data_type, ours.codecs[:count])
+    if not count or to_numpy(data_type).itemsize != to_numpy(theirs.data_type).itemsize:
+        return ours
+    cell = np.asarray(fill.from_json(theirs.fill_value, theirs.data_type)).reshape(1).view(to_numpy(data_type))
+    # with numbers from rows each array has decodes of its own, and no virtual dataset has all of them
+    if not columns_of(ours):
+        decoded = fill.to_json(decode_values(cell, decodes, ours.data_type)[0], ours.data_type)
+        if not fill.same(decoded, ours.fill_value, ours.data_type):
+            return ours
+    value = fill.to_json(cell[0], data_type)
+    return msgspec.structs.replace(ours, data_type=data_type, fill_value=value, codecs=ours.codecs[count:])
 
 
 def described(array: StoredArray) -> str:

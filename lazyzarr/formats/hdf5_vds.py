@@ -26,7 +26,7 @@ from h5py import h5d, h5p, h5s, h5t
 from lazyzarr.errors import SaveUnsupported
 from lazyzarr.formats.export_sources import sources
 from lazyzarr.formats.hdf5_boxes import boxes_of
-from lazyzarr.formats.hdf5_datasets import Dataset, NoDataset, datasets_of, described
+from lazyzarr.formats.hdf5_datasets import Dataset, NoDataset, below_decodes, datasets_of, described
 from lazyzarr.formats.hdf5_vds_attributes import dataset_attributes, packing_attributes, plain_attributes, write
 from lazyzarr.formats.hdf5_vds_dimensions import attach
 from lazyzarr.formats.local_output import local_target, write_file
@@ -186,7 +186,7 @@ class _Virtual:
         recoded: list[int] = []
         for number, layout in pairs.T.tolist():
             array, seen = self.arrays[number], self.lowered.layouts[layout]
-            below = self.view.ir.layouts[array.layout]
+            below = below_decodes(self.view.ir.layouts[array.layout], self.datasets[number].layout)
             count = sum(codec.name in VALUE_WISE for codec in seen.codecs)
             decodes = seen.codecs[:count]
             by_decode.setdefault(decodes, []).append(number)
