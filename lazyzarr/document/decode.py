@@ -19,6 +19,7 @@ from lazyzarr.access.session import Session
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.document.columns import Bounds, ChunkCache, LazyColumn
 from lazyzarr.document.features import check_listed, features_of, knows, table_features
+from lazyzarr.document.kept_arrays import in_one_chunk
 from lazyzarr.document.limits import Limits, check_costs, check_shapes
 from lazyzarr.document.locations import Resolver, document_url
 from lazyzarr.document.tables import TableReader
@@ -164,7 +165,7 @@ class _Part:
                 column = graph.tables[table][name]
                 if isinstance(column, LazyColumn):  # rows that are read later fit, too
                     column.bounds = Bounds(held.start, held.stop, self._place(place_of(table, name)))
-            return graph, schemas
+            return in_one_chunk(graph), schemas
         except LazyZarrError as error:
             error.where = PREFIX if error.where is None else self._place(error.where)
             if error.args:  # several problems are listed in the text, each with its place

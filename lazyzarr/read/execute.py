@@ -19,6 +19,7 @@ from lazyzarr.codecs.values import decode_values
 from lazyzarr.errors import ChunkDecodeError, LazyZarrError, ReadCancelled, SourceChanged, SourceMissing
 from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
+from lazyzarr.lower.lifting import VALUE_WISE
 from lazyzarr.lower.locate import INLINE, MISSING, OBJECT
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.failure import named, not_plain
@@ -302,7 +303,8 @@ class Execution:
         assert stored.values is not None
         layout = self.plan.chunks.layouts[self._layout[chunk]]
         cells = np.asarray(self.graph.tables[stored.values]["values"]).reshape(stored.shape)
-        cells = decode_values(cells, layout.codecs[:-1], layout.data_type)  # the last codec is `bytes`
+        decodes = [codec for codec in layout.codecs if codec.name in VALUE_WISE]  # the others are of stored bytes
+        cells = decode_values(cells, decodes, layout.data_type)
         for fragment in self._fragments(chunk):
             self.placer.put(fragment, cells)
 

@@ -227,6 +227,30 @@ def values_scalar(case: Case) -> None:
     )
 
 
+def values_chunks(case: Case) -> None:
+    """An array kept in the document whose layout speaks of chunks and compression."""
+    values = ramp(5, 4)
+    case.save(
+        lz.open(values)[::-1, 1:],
+        values[::-1, 1:],
+        fill_value=0,
+        flatness="L0",
+        chunks=1,
+        placements=1,
+        about="cells in the document do not depend on the chunk shape and the compression of their layout",
+    )
+    path = case.folder / "view.zarr" / "zarr.json"
+    document = json.loads(path.read_text("utf-8"))
+    (layout,) = document["attributes"]["lazyzarr"]["graph"]["layouts"]
+    layout["chunk_shape"] = [2, 3]
+    layout["codecs"] = [
+        {"name": "transpose", "configuration": {"order": [1, 0]}},
+        {"name": "bytes", "configuration": {"endian": "big"}},
+        {"name": "gzip", "configuration": {"level": 1}},
+    ]
+    path.write_text(json.dumps(document, indent=2), encoding="utf-8")
+
+
 def values_text(case: Case) -> None:
     """Text kept in the document."""
     values = np.array([["a", "ö"], ["", "long text"]], np.dtypes.StringDType())
@@ -489,7 +513,7 @@ def origins_whole(case: Case) -> None:
 
 CASES = (
     *(refs, refs_variants, refs_places, refs_inline, refs_table, refs_gaps),
-    *(values_inline, values_table, values_scalar, values_text),
+    *(values_inline, values_table, values_scalar, values_text, values_chunks),
     *(shared_table, tiles, tiles_recoded, tiles_stack, tiles_table, tiles_row_values),
     *(tiles_row_values_table, origins, origins_gaps, origins_whole),
     manifest,
