@@ -20,7 +20,7 @@ from lazyzarr.access.policy import Grant, configured, grant_for
 from lazyzarr.access.ranged_file import FIRST, RangedFile
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import child, from_user, parse, shown, to_path
-from lazyzarr.document.decode import DEFAULT_LIMITS, decode
+from lazyzarr.document.decode import DEFAULT_LIMITS, decode, generation_of
 from lazyzarr.document.limits import Limits
 from lazyzarr.document.locations import Resolver, document_url
 from lazyzarr.document.text import scan
@@ -41,7 +41,7 @@ from lazyzarr.formats.kerchunk_json import read_json
 from lazyzarr.formats.manifest_reading import manifest_of
 from lazyzarr.formats.packing import Packing
 from lazyzarr.formats.referenced import Keyed
-from lazyzarr.formats.sealed_pointer import CODEC, pointer_key, pointer_of
+from lazyzarr.formats.sealed_pointer import CODEC, check_document, no_view, pointer_key, pointer_of
 from lazyzarr.formats.signatures import described, is_hdf5
 from lazyzarr.formats.tensorstore_reading import is_specification
 from lazyzarr.formats.zarr import ZarrArrayInfo, read_array_metadata
@@ -209,15 +209,14 @@ class Opening:
                 "the chunk of a sealed array is not there, which says where its view is; seal the view again",
                 where=shown(url),
             )
-        target = Resolver(document_url(url))(pointer_of(chunk[0], shown(url)).view)
+        pointer = pointer_of(chunk[0], shown(url))
+        target = Resolver(document_url(url))(pointer.view)
         grant_for(url, self.allow).check(target)
         document = self._metadata(target, "zarr.json")
+        check_document(pointer, document and generation_of(document[0]), shown(target), shown(url))
         view = None if document is None else self._view(target, document[0])
         if view is None:
-            raise SourceMissing(
-                f"there is no view at {shown(target)}, where the sealed array says that it is; seal the view again",
-                where=shown(url),
-            )
+            raise no_view(shown(target), shown(url))
         return view
 
     def _metadata(self, url: str, key: str) -> tuple[bytes, Stamp] | None:

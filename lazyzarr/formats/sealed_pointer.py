@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from lazyzarr.errors import ViewSchemaError
+from lazyzarr.errors import SourceChanged, SourceMissing, ViewSchemaError
 
 CODEC = "lazyzarr.sealed"
 VERSION = 1
@@ -22,6 +22,8 @@ class Pointer(Struct, frozen=True, forbid_unknown_fields=True):
     """Version of the form."""
     view: str
     """Location of the group of the view, a URL or a reference relative to the ``zarr.json`` of the array."""
+    document: str
+    """``sha256:<hex>`` of the ``zarr.json`` of the view: what the array says of itself is true of this one."""
 
 
 def pointer_key(rank: int) -> str:
@@ -35,15 +37,15 @@ def pointer_key(rank: int) -> str:
     return "/".join(("c", *("0" for _ in range(rank))))
 
 
-def pointer_text(view: str) -> bytes:
+def pointer_text(view: str, document: str) -> bytes:
     """The chunk of a sealed array.
 
     Examples
     --------
-    >>> pointer_text("../view.zarr")
-    b'{"sealed":1,"view":"../view.zarr"}'
+    >>> pointer_text("../view.zarr", "sha256:00")
+    b'{"sealed":1,"view":"../view.zarr","document":"sha256:00"}'
     """
-    return msgspec.json.encode(Pointer(VERSION, view))
+    return msgspec.json.encode(Pointer(VERSION, view, document))
 
 
 def pointer_of(chunk: bytes, where: str) -> Pointer:
@@ -56,7 +58,7 @@ def pointer_of(chunk: bytes, where: str) -> Pointer:
 
     Examples
     --------
-    >>> pointer_of(b'{"sealed":1,"view":"../view.zarr"}', "a").view
+    >>> pointer_of(b'{"sealed":1,"view":"../view.zarr","document":"sha256:00"}', "a").view
     '../view.zarr'
     """
     try:
@@ -76,3 +78,27 @@ def pointer_of(chunk: bytes, where: str) -> Pointer:
             where=where,
         )
     return found
+
+
+def check_document(pointer: Pointer, digest: str | None, target: str, where: str) -> None:
+    """Return if the document at the target, of some digest, is the one that was sealed.
+
+    Raises
+    ------
+    SourceMissing, SourceChanged
+        There is none, or another one.
+    """
+    if digest is None:
+        raise no_view(target, where)
+    if digest != pointer.document:
+        raise SourceChanged(
+            f"the view at {target} was changed after it was sealed; remove the array and seal the view again",
+            where=where,
+        )
+
+
+def no_view(target: str, where: str) -> SourceMissing:
+    """The error for an array that points to what is no view."""
+    return SourceMissing(
+        f"there is no view at {target}, where the sealed array says that it is; seal the view again", where=where
+    )

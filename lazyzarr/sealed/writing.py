@@ -31,8 +31,8 @@ def seal(
     """Write a Zarr array that reads as a saved view, wherever lazyzarr is installed, and is an error elsewhere.
 
     Tools that look for arrays find one: ``zarr.open_array``, ``xarray.open_zarr`` of the group around it. Readers
-    without lazyzarr do not know the codec and refuse it. The array follows its view where its shape stays the same;
-    after the view has grown, seal it again.
+    without lazyzarr do not know the codec and refuse it. What the array says of itself, such as its units, is of the view
+    as it is now: after the view was changed, reading the array is an error, until it is removed and sealed again.
 
     Parameters
     ----------
@@ -77,5 +77,5 @@ def seal(
         raise SaveConflict(
             f"seal: there is something at {place.url}; only nothing is replaced; remove it, or choose another place"
         )
-    pointer = pointer_text(stored(source.url, document_url(place.url)))
+    pointer = pointer_text(stored(source.url, document_url(place.url)), opened.generation)
     place.put({pointer_key(len(schema.shape)): pointer, "zarr.json": to_text(metadata)})

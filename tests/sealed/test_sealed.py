@@ -117,7 +117,7 @@ def test_opened_as_what_it_stands_for(tmp_path: Path) -> None:
     view = lz.open(sealed(tmp_path))
     np.testing.assert_array_equal(view[1:3].read(), EXPECTED[1:3])
     assert view.sources()[0].location == (tmp_path / "a.zarr").as_uri()
-    (tmp_path / "sealed.zarr" / "c" / "0" / "0").write_bytes(b'{"sealed": 1, "view": "file:///etc"}')
+    (tmp_path / "sealed.zarr" / "c" / "0" / "0").write_bytes(b'{"sealed": 1, "view": "file:///etc", "document": ""}')
     with pytest.raises(lz.AccessDenied):
         lz.open(tmp_path / "sealed.zarr")
 
@@ -146,13 +146,15 @@ def test_what_is_not_there_is_an_error_and_no_fill_value(tmp_path: Path) -> None
     chunk = place / "c" / "0" / "0"
     text = chunk.read_bytes()
     for content, error in (
-        (b'{"sealed": 2, "view": "../view.zarr"}', lz.ViewSchemaError),
-        (b'{"sealed": 1, "view": "../view.zarr", "also": 1}', lz.ViewSchemaError),
+        (b'{"sealed": 2, "view": "../view.zarr", "document": ""}', lz.ViewSchemaError),
+        (b'{"sealed": 1, "view": "../view.zarr", "document": "", "also": 1}', lz.ViewSchemaError),
+        (b'{"sealed": 1, "view": "../view.zarr"}', lz.ViewSchemaError),
+        (b'{"sealed": 1, "view": "../view.zarr", "document": "sha256:0"}', lz.SourceChanged),
         (b"\x00" * 20_000, lz.ViewSchemaError),
-        (b'{"sealed": 1, "view": "../nothing.zarr"}', lz.SourceMissing),
-        (b'{"sealed": 1, "view": "../a.zarr"}', lz.SourceMissing),
-        (b'{"sealed": 1, "view": "file:///etc"}', lz.AccessDenied),
-        (b'{"sealed": 1, "view": "https://example.org/v.zarr"}', lz.AccessDenied),
+        (b'{"sealed": 1, "view": "../nothing.zarr", "document": ""}', lz.SourceMissing),
+        (b'{"sealed": 1, "view": "../a.zarr", "document": ""}', lz.SourceChanged),
+        (b'{"sealed": 1, "view": "file:///etc", "document": ""}', lz.AccessDenied),
+        (b'{"sealed": 1, "view": "https://example.org/v.zarr", "document": ""}', lz.AccessDenied),
     ):
         chunk.write_bytes(content)
         with pytest.raises(error):
@@ -162,6 +164,21 @@ def test_what_is_not_there_is_an_error_and_no_fill_value(tmp_path: Path) -> None
         zarr.open_array(place, mode="r")[0]
     chunk.write_bytes(text)
     lz.append(tmp_path / "view.zarr", lz.open(tmp_path / "view.zarr"), axis=0)
+    with pytest.raises(lz.SourceChanged, match="seal the view again"):
+        zarr.open_array(place, mode="r")[0]
+
+
+def test_a_view_of_other_units_is_no_longer_what_the_array_says(tmp_path: Path) -> None:
+    place = sealed(tmp_path)
+    lz.save(lz.open(tmp_path / "view.zarr").with_attrs({"units": "km"}), tmp_path / "view.zarr", overwrite=True)
+    with pytest.raises(lz.SourceChanged, match="seal the view again"):
+        zarr.open_array(place, mode="r")[0]
+    shutil.rmtree(place)
+    lz.seal(tmp_path / "view.zarr", place)
+    assert zarr.open_array(place, mode="r").attrs["units"] == "km"
+    metadata = json.loads((place / "zarr.json").read_text())
+    metadata["data_type"] = "float64"
+    (place / "zarr.json").write_text(json.dumps(metadata))
     with pytest.raises(lz.ViewSchemaError, match="seal it again"):
         zarr.open_array(place, mode="r")[0]
 
