@@ -21,7 +21,7 @@ from lazyzarr.access.ranged_file import FIRST, RangedFile
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import child, from_user, parse, shown, to_path
 from lazyzarr.document.decode import DEFAULT_LIMITS, decode, generation_of
-from lazyzarr.document.limits import Limits
+from lazyzarr.document.limits import Limits, longest_chain
 from lazyzarr.document.locations import Resolver, document_url
 from lazyzarr.document.text import scan
 from lazyzarr.document.wire import CONVENTIONS, is_ours
@@ -230,7 +230,7 @@ class Opening:
         if info.layout.codecs[0].name == CODEC:
             return self.followed(url, len(info.shape))
         self.limits.check("rank", len(info.shape), where=shown(url))
-        self.limits.check("codecs", len(info.layout.codecs), where=shown(url))
+        self.limits.check("codecs", longest_chain(info.layout.codecs), where=shown(url))
         array = StoredArray(layout=0, shape=info.shape, location=url, stamp=stamp)
         attrs = copy.deepcopy(info.attributes)
         if info.lengths is not None:

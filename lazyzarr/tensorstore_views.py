@@ -18,7 +18,7 @@ from lazyzarr.algebra.boxes import pairs_compared, visible
 from lazyzarr.casting import promotes
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.combine import overlay
-from lazyzarr.document.limits import Limits, chunk_bytes
+from lazyzarr.document.limits import Limits, chunk_bytes, longest_chain
 from lazyzarr.errors import LazyZarrError, SelectionError
 from lazyzarr.formats.index_transforms import Transform
 from lazyzarr.formats.tensorstore_arrays import NOWHERE
@@ -124,7 +124,7 @@ class Specifications:
             raise bad(f"the driver is {spec.driver!r}, and the metadata are of another version")
         where = shown(url)
         self.limits.check("rank", len(info.shape), where=where)
-        self.limits.check("codecs", len(info.layout.codecs), where=where)
+        self.limits.check("codecs", longest_chain(info.layout.codecs), where=where)
         self.limits.check("chunk_bytes", chunk_bytes(info.layout), where=where)
         compile_chain(info.layout)
         array = StoredArray(layout=0, shape=info.shape, location=url, stamp=stamp, grant=self._name)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
+from lazyzarr.codecs.operands import number, only
 from lazyzarr.codecs.stages import Array, ArrayStage, Cells, Configuration, invalid
 from lazyzarr.errors import ChunkDecodeError, ViewSchemaError
 from lazyzarr.ir.data_type import from_json, from_numpy, to_numpy
@@ -27,7 +28,7 @@ _WHOLE: dict[str, Callable[[Array], Array]] = {
 _OVERFLOW = {2: 2.0**16, 4: 2.0**128, 8: np.inf}
 """Item size of a float -> first power of two beyond its range."""
 
-Entries = Sequence[tuple[int | float, int | float]]
+Entries = Sequence[tuple[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,12 @@ class CastRule:
     rounding: str = "nearest-even"
     out_of_range: str | None = None
     entries: Entries = ()
-    """Values mapped one by one, before anything else."""
+    """Values mapped one by one, before anything else; of equal keys the first counts."""
 
 
 def cast_value(configuration: Configuration, cells: Cells) -> ArrayStage:
     """The `cast_value` codec: its ``data_type`` is the encoded one."""
+    only("cast_value", configuration, "data_type", "rounding", "out_of_range", "scalar_map")
     source = _number("cast_value", configuration)
     if cells.dtype.kind not in "iuf":
         raise invalid("cast_value", f"the chunk is {cells.dtype}; only integers and floating point can be cast")
@@ -49,11 +51,12 @@ def cast_value(configuration: Configuration, cells: Cells) -> ArrayStage:
     out_of_range = configuration.get("out_of_range")
     if rounding not in ROUNDING or out_of_range not in (None, "clamp", "wrap"):
         raise invalid("cast_value", f"rounding is {rounding!r}, out_of_range {out_of_range!r}; see spec/ for the names")
-    maps = configuration.get("scalar_map") or {}
+    maps = configuration.get("scalar_map", {})
     if not isinstance(maps, dict):
         raise invalid("cast_value", f"scalar_map is {maps!r}; it is an object with 'encode' and 'decode'")
-    decoding = CastRule(rounding, out_of_range, _entries(maps.get("decode"), source, cells.dtype))
-    encoding = CastRule(rounding, out_of_range, _entries(maps.get("encode"), cells.dtype, source))
+    only("cast_value", maps, "encode", "decode")
+    decoding = CastRule(rounding, out_of_range, _entries(maps.get("decode", []), source, cells.dtype))
+    encoding = CastRule(rounding, out_of_range, _entries(maps.get("encode", []), cells.dtype, source))
     return ArrayStage(
         lambda array: cast_cells(np.atleast_1d(array), cells.dtype, decoding).reshape(array.shape),
         lambda array: cast_cells(np.atleast_1d(array), source, encoding).reshape(array.shape),
@@ -109,25 +112,18 @@ def _number(codec: str, configuration: Configuration) -> np.dtype[Any]:
 
 
 def _entries(value: object, source: np.dtype[Any], target: np.dtype[Any]) -> Entries:
-    """Entries of a scalar map: keys in the source type, later ones over earlier ones."""
-    if value is None:
-        return ()
-    pairs = list(value.items()) if isinstance(value, dict) else value
-    try:
-        raw = {pair[0]: pair[1] for pair in cast("list[list[Any]]", pairs)}
-        read = {_scalar(key, source): _scalar(item, target) for key, item in raw.items()}
-    except (TypeError, ValueError, IndexError, OverflowError) as error:
-        raise invalid("cast_value", f"scalar_map {value!r} does not map {source} to {target}") from error
-    return tuple(read.items())
-
-
-def _scalar(value: Any, dtype: np.dtype[Any]) -> int | float:
-    if dtype.kind == "f":
-        return float(value)
-    number = int(value)
-    if not np.iinfo(dtype).min <= number <= np.iinfo(dtype).max:
-        raise OverflowError
-    return number
+    """Entries of a scalar map, each key once: the first of those that are equal, as all NaN are."""
+    pairs: list[list[Any]] = []
+    for pair in value if isinstance(value, list | tuple) else (None,):
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise invalid("cast_value", f"scalar_map has {value!r}; it has lists of pairs")
+        pairs.append([*pair])
+    read: dict[Any, tuple[Any, Any]] = {}
+    for one, other in pairs:
+        key = number("cast_value", "a key of scalar_map", one, source, texts=True)
+        item = number("cast_value", "a value of scalar_map", other, target, texts=True)
+        read.setdefault("NaN" if key != key else key.item(), (key, item))
+    return tuple(read.values())
 
 
 def converted(array: Array, dtype: np.dtype[Any], out: Array | None = None) -> Array:
@@ -148,9 +144,15 @@ def converted(array: Array, dtype: np.dtype[Any], out: Array | None = None) -> A
         and array.dtype != dtype
         and 2 in (array.dtype.itemsize, dtype.itemsize)
     ):
-        # NumPy converts half precision in software and leaves NaN signalling, as no processor does
-        bits = out.reshape(-1).view(f"u{dtype.itemsize}")
-        bits[np.isnan(out).reshape(-1)] |= bits.dtype.type(1 << np.finfo(dtype).nmant - 1)
+        # NumPy converts half precision in software, and leaves NaN signalling or changes what fits of its payload
+        missing = np.isnan(out).reshape(-1)
+        if missing.any():
+            bits = out.reshape(-1).view(f"u{dtype.itemsize}")
+            if dtype.itemsize == 2:
+                kept = np.ascontiguousarray(array).reshape(-1)[missing].view(f"u{array.dtype.itemsize}")
+                cut = np.finfo(array.dtype).nmant - 10
+                bits[missing] = bits[missing] & 0xFC00 | (kept >> kept.dtype.type(cut)).astype(np.uint16) & 0x3FF
+            bits[missing] |= bits.dtype.type(1 << np.finfo(dtype).nmant - 1)
     return out
 
 

@@ -417,7 +417,7 @@ def codec_from_json(value: object) -> NamedConfig:
     if isinstance(value, NamedConfig):
         return value
     if isinstance(value, dict) and isinstance(value.get("name"), str):
-        configuration = value.get("configuration") or {}
+        configuration = value.get("configuration", {})
         if isinstance(configuration, dict):
             return NamedConfig(value["name"], configuration)
     raise ViewSchemaError(f"a codec is {value!r}; it is an object with a name", reason="codec-invalid")

@@ -10,22 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from lazyzarr.codecs.operands import number, only
 from lazyzarr.codecs.stages import Array, ArrayStage, Cells, Configuration, invalid
-from lazyzarr.errors import ChunkDecodeError, ViewSchemaError
-from lazyzarr.ir import fill
-from lazyzarr.ir.data_type import from_numpy
+from lazyzarr.errors import ChunkDecodeError
 
 
 def scale_offset(configuration: Configuration, cells: Cells) -> ArrayStage:
     """The `scale_offset` codec of the registry: decodes as ``x / scale + offset`` in the type of the chunk."""
+    only("scale_offset", configuration, "scale", "offset")
     dtype = cells.dtype
     if dtype.kind not in "iuf":
         raise invalid("scale_offset", f"the chunk is {dtype}; only integers and floating point can be scaled")
-    try:
-        offset = fill.from_json(_plain(configuration.get("offset", 0), dtype), from_numpy(dtype))
-        scale = fill.from_json(_plain(configuration.get("scale", 1), dtype), from_numpy(dtype))
-    except (ViewSchemaError, ValueError) as error:
-        raise invalid("scale_offset", f"{dict(configuration)!r} does not fit chunks of {dtype}") from error
+    offset = number("scale_offset", "offset", configuration.get("offset", 0), dtype, texts=True)
+    scale = number("scale_offset", "scale", configuration.get("scale", 1), dtype, texts=True)
     if scale == 0:
         raise invalid("scale_offset", "scale is 0; nothing can be divided by it")
     if dtype.kind == "f":
@@ -41,14 +38,6 @@ def scale_offset(configuration: Configuration, cells: Cells) -> ArrayStage:
         cells,
         cellwise=True,
     )
-
-
-def _plain(value: Any, dtype: np.dtype[Any]) -> Any:
-    """A number as zarr accepts it: floats also as text."""
-    special = ("NaN", "Infinity", "-Infinity")
-    if isinstance(value, str) and dtype.kind == "f" and value not in special and not value.startswith("0x"):
-        return float(value)
-    return value
 
 
 def _divide(array: Array, scale: np.generic, offset: np.generic) -> Array:

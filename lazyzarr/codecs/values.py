@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 
 from lazyzarr.codecs.casting import cast_value, converted
+from lazyzarr.codecs.operands import number, only
 from lazyzarr.codecs.scaling import scale_offset
 from lazyzarr.codecs.stages import Array, ArrayStage, Cells, Configuration, invalid
-from lazyzarr.errors import CastError, ViewSchemaError
+from lazyzarr.errors import CastError, ChunkDecodeError, ViewSchemaError
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import DataType, from_json, from_numpy, msgspec_form, to_numpy
 from lazyzarr.ir.layout import NamedConfig
 
 PACKING = ("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned")
 """The attributes that `cf_unpack` reads and takes away."""
+_UNPACK = ("stored_type", "data_type", "arithmetic", "scale_factor", "add_offset", "fill_values")
 
 
 def decode_values(array: Array, codecs: Sequence[NamedConfig], data_type: DataType) -> Array:
@@ -42,7 +44,30 @@ def decode_values(array: Array, codecs: Sequence[NamedConfig], data_type: DataTy
     >>> decode_values(np.array([3, -1], np.int16), [NamedConfig("lazyzarr.unpack", halves | types)], "float32")
     array([1.5, nan], dtype=float32)
     """
-    cells = Cells(to_numpy(data_type), array.shape)
+    stages = value_stages(codecs, data_type, array.shape)
+    taken = stages[-1].encoded.dtype if stages else to_numpy(data_type)
+    if array.dtype != taken:
+        raise ViewSchemaError(f"decode of {taken}; the cells are {array.dtype}", reason="graph-type")
+    out = np.array(array)
+    for stage in reversed(stages):
+        out = stage.decode(out)
+    return out
+
+
+def value_stages(codecs: Sequence[NamedConfig], data_type: DataType, shape: tuple[int, ...] = ()) -> list[ArrayStage]:
+    """The stages of value-wise codecs, in encoding order; the last takes the stored cells.
+
+    Raises
+    ------
+    ViewSchemaError
+        ``codec-invalid``: a codec is not value-wise, or its configuration does not fit.
+
+    Examples
+    --------
+    >>> value_stages([NamedConfig("cast_value", {"data_type": "int8"})], "int16")[-1].encoded.dtype
+    dtype('int8')
+    """
+    cells = Cells(to_numpy(data_type), shape)
     stages: list[ArrayStage] = []
     for codec in codecs:
         build = _VALUE_WISE.get(codec.name)
@@ -50,17 +75,13 @@ def decode_values(array: Array, codecs: Sequence[NamedConfig], data_type: DataTy
             raise invalid(codec.name, "it is not value-wise; a decode has no other codecs")
         stages.append(build(codec.configuration, cells))
         cells = stages[-1].encoded
-    if array.dtype != cells.dtype:
-        raise ViewSchemaError(f"decode of {cells.dtype}; the cells are {array.dtype}", reason="graph-type")
-    out = np.array(array)
-    for stage in reversed(stages):
-        out = stage.decode(out)
-    return out
+    return stages
 
 
 def unpack(configuration: Configuration, cells: Cells) -> ArrayStage:
     """The `lazyzarr.unpack` codec; decoding only."""
     name = "lazyzarr.unpack"
+    only(name, configuration, *_UNPACK)
     result = _type(configuration, "data_type")
     stored = _type(configuration, "stored_type")
     wide = _type(configuration, "arithmetic")
@@ -102,6 +123,8 @@ def unpack_cells(
     >>> unpack_cells(packed, np.dtype("f4"), (np.float32(-1),), np.float32(0.5), np.float32(1))
     array([nan,  1.,  6.], dtype=float32)
     """
+    if array.dtype.kind == "f" and result.kind != "f":
+        _check_whole(array, result)
     out = converted(array, result, out)
     if fills:
         blank = out == fills[0]
@@ -116,6 +139,19 @@ def unpack_cells(
     return out
 
 
+def _check_whole(array: Array, dtype: np.dtype[Any]) -> None:
+    """Refuse floating point that has no place among the integers: a processor makes any number of it."""
+    if not array.size:
+        return
+    ends = float(array.min()), float(array.max())  # NaN, if one cell is NaN
+    bounds = np.iinfo(dtype)
+    if not (np.isfinite(ends).all() and bounds.min <= int(ends[0]) and int(ends[1]) <= bounds.max):
+        raise ChunkDecodeError(
+            f"lazyzarr.unpack: cells from {ends[0]!r} to {ends[1]!r} as {dtype}; NaN, infinity and what is out of range "
+            "are no integers; unpack to a float dtype"
+        )
+
+
 def _type(configuration: Configuration, member: str) -> np.dtype[Any]:
     try:
         dtype = to_numpy(from_json(configuration.get(member)))
@@ -128,22 +164,17 @@ def _type(configuration: Configuration, member: str) -> np.dtype[Any]:
 
 def _fills(configuration: Configuration, stored: np.dtype[Any], result: np.dtype[Any]) -> tuple[np.generic, ...]:
     """Fill values in the result type; NaN is left out, since it stays NaN by itself."""
-    values = configuration.get("fill_values") or []
+    values = configuration.get("fill_values", [])
     if not isinstance(values, list | tuple):
         raise invalid("lazyzarr.unpack", f"fill_values is {values!r}; it is a list")
     with np.errstate(all="ignore"):
-        scalars = [result.type(fill.from_json(value, from_numpy(stored))) for value in values]
+        scalars = [result.type(number("lazyzarr.unpack", "a fill value", value, stored)) for value in values]
     return tuple(scalar for scalar in scalars if not np.isnan(scalar))
 
 
 def _operand(configuration: Configuration, member: str, dtype: np.dtype[Any]) -> np.generic | None:
     value = configuration.get(member)
-    if value is None:
-        return None
-    try:
-        return fill.from_json(value, from_numpy(dtype))
-    except ViewSchemaError as error:
-        raise invalid("lazyzarr.unpack", f"{member} is {value!r}; it has to be a number of type {dtype}") from error
+    return None if value is None else number("lazyzarr.unpack", member, value, dtype)
 
 
 def cf_unpack(attributes: Mapping[str, Any], data_type: DataType) -> tuple[dict[str, Any] | None, dict[str, Any]]:

@@ -17,8 +17,9 @@ from msgspec import Meta, Struct
 
 from lazyzarr.access.session import Session
 from lazyzarr.codecs.chain import compile_chain
+from lazyzarr.codecs.values import value_stages
 from lazyzarr.document.columns import Bounds, ChunkCache, LazyColumn
-from lazyzarr.document.features import check_listed, features_of, knows, table_features
+from lazyzarr.document.features import MANIFEST, check_listed, features_of, knows, table_features
 from lazyzarr.document.kept_arrays import in_one_chunk
 from lazyzarr.document.limits import Limits, check_costs, check_shapes
 from lazyzarr.document.locations import Resolver, document_url
@@ -38,7 +39,7 @@ from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import msgspec_form, to_numpy
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Json, NamedConfig, Place, StoredArray
-from lazyzarr.ir.nodes import Boxes, Node, Take, Tiles
+from lazyzarr.ir.nodes import Boxes, Decode, Node, Take, Tiles, of_kind
 from lazyzarr.ir.row_values import sample
 from lazyzarr.ir.schema import Schema
 from lazyzarr.ir.tables import Table, place_of
@@ -118,6 +119,7 @@ def decode(text: bytes, *, url: str, session: Session, limits: Limits = DEFAULT_
     graph, schemas = part.checked(document, reader)
     stored, manifest = part.stored(), None
     if document.manifest is not None:
+        check_listed((MANIFEST,), document.requires, f"{PREFIX}.requires")
         if document.manifest.of != node.graph_digest:
             raise ViewSchemaError(
                 f"the manifest is of the graph {document.manifest.of[:80]}, the document has {node.graph_digest}; "
@@ -160,6 +162,7 @@ class _Part:
             check_listed(used, document.requires, f"{PREFIX}.requires")
             _check_chains(graph)
             schemas = validate(graph, lambda found: check_shapes(graph, [one.shape for one in found], reader.limits))
+            _check_decodes(graph, schemas)
             _check_declared(document.schema, schemas[-1])
             for (table, name), held in row_bounds(graph, schemas).items():
                 column = graph.tables[table][name]
@@ -296,6 +299,22 @@ def _check_chains(graph: Graph) -> None:
             compile_chain(sample(layout))
         except LazyZarrError as error:
             error.where = f"layouts[{position}].codecs"
+            raise
+
+
+def _check_decodes(graph: Graph, schemas: tuple[Schema, ...]) -> None:
+    """As `_check_chains`, for the codecs of decodes, of which a document may have very many that are the same."""
+    taken: dict[Any, Any] = {}
+    for position, node in of_kind(graph.nodes, Decode):
+        chain = node.codecs, node.data_type
+        try:
+            if chain not in taken:
+                taken[chain] = value_stages(*chain)[-1].encoded.dtype
+            given = to_numpy(schemas[node.input].data_type)
+            if taken[chain] != given:
+                raise ViewSchemaError(f"the decode takes {taken[chain]}, its input is {given}", reason="graph-type")
+        except LazyZarrError as error:
+            error.where = f"nodes[{position}]{'' if error.reason == 'graph-type' else '.codecs'}"
             raise
 
 

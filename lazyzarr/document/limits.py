@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -20,7 +20,7 @@ from lazyzarr.algebra.boxes import pairs_compared
 from lazyzarr.errors import LazyZarrError, ViewLimitError
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Layout
+from lazyzarr.ir.layout import Layout, NamedConfig
 from lazyzarr.ir.nodes import (
     Boxes,
     Broadcast,
@@ -124,7 +124,7 @@ def check_costs(graph: Graph, limits: Limits) -> None:
     _check_ranks(graph, limits)
     limits.check("layout_codecs", sum(map(_codecs_of, graph.layouts)), where="layouts")
     for position, layout in enumerate(graph.layouts):
-        limits.check("codecs", len(layout.codecs), where=f"layouts[{position}].codecs")
+        limits.check("codecs", longest_chain(layout.codecs), where=f"layouts[{position}].codecs")
         limits.check("chunk_bytes", chunk_bytes(layout), where=f"layouts[{position}].chunk_shape")
     for position, node in of_kind(graph.nodes, Decode):
         if len(node.codecs) > limits.codecs:
@@ -248,16 +248,42 @@ def _comb_pairs(starts: np.ndarray, counts: np.ndarray, steps: np.ndarray) -> in
     return pairs_compared(starts, counts, steps) if sound else 0
 
 
+def longest_chain(codecs: Sequence[NamedConfig]) -> int:
+    """Codecs of the longest of a chain and those inside its shards.
+
+    Examples
+    --------
+    >>> longest_chain([NamedConfig("sharding_indexed", {"codecs": [{"name": "bytes"}, {"name": "crc32c"}]})])
+    2
+    """
+    return max(len(codecs), *(_longest_inside(codec.configuration) for codec in codecs), 0)
+
+
+def _longest_inside(configuration: Mapping[str, Any]) -> int:
+    longest = 0
+    for inner in _chains_inside(configuration):
+        longest = max(longest, len(inner), *map(_longest_inside, _configurations(inner)), 0)
+    return longest
+
+
 def _codecs_of(layout: Layout) -> int:
     return len(layout.codecs) + sum(_inner_codecs(codec.configuration) for codec in layout.codecs)
 
 
 def _inner_codecs(configuration: Mapping[str, Any]) -> int:
     """Codecs inside a codec; text is no deeper than `Limits.json_depth`."""
-    count = 0
+    return sum(len(inner) + sum(map(_inner_codecs, _configurations(inner))) for inner in _chains_inside(configuration))
+
+
+def _chains_inside(configuration: Mapping[str, Any]) -> Iterator[list[Any]]:
     for member in ("codecs", "index_codecs"):
         inner = configuration.get(member)
-        for codec in cast(list[Any], inner) if isinstance(inner, list) else ():
-            own = cast(dict[str, Any], codec).get("configuration") if isinstance(codec, dict) else None
-            count += 1 + (_inner_codecs(cast(dict[str, Any], own)) if isinstance(own, dict) else 0)
-    return count
+        if isinstance(inner, list):
+            yield cast(list[Any], inner)
+
+
+def _configurations(codecs: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+    for codec in codecs:
+        own = cast(dict[str, Any], codec).get("configuration") if isinstance(codec, dict) else None
+        if isinstance(own, dict):
+            yield cast(dict[str, Any], own)

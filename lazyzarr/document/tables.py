@@ -21,7 +21,7 @@ from lazyzarr.access.session import Session
 from lazyzarr.access.url import child
 from lazyzarr.document.columns import ChunkCache, LazyColumn
 from lazyzarr.document.gaps import with_gaps, with_offsets
-from lazyzarr.document.limits import Limits, chunk_bytes
+from lazyzarr.document.limits import Limits, chunk_bytes, longest_chain
 from lazyzarr.document.locations import Resolver, document_url, stored, stored_all
 from lazyzarr.document.plain_array import Content, chunk_files, encode_chunk, layout_of
 from lazyzarr.document.wire import WireColumn, WireTable, member_path
@@ -226,7 +226,7 @@ class TableReader(Struct, frozen=True):
             raise _invalid(where, "the column has more than 2^63 - 1 cells")
         try:
             layout = Layout(column.data_type, fill.zero(column.data_type), column.chunk_shape, column.codecs)
-            self.limits.check("codecs", len(column.codecs))
+            self.limits.check("codecs", longest_chain(column.codecs))
             self.limits.check("table_chunk_bytes", chunk_bytes(layout))
             return LazyColumn(
                 child(home, f"{FOLDER}/{folder}/{name}"),

@@ -37,6 +37,8 @@ def _fill(*shape: int, **more: Any) -> dict[str, Any]:
 
 ALL = [0, 1, 6]
 CAST = {"name": "cast_value", "configuration": {"data_type": "int32", "rounding": "nearest-even"}}
+UP = {"name": "cast_value", "configuration": {"data_type": "int16", "rounding": "up"}}
+SCALE = {"name": "scale_offset", "configuration": {"scale": 2.0}}
 OTHER = {
     "data_type": "int16",
     "fill_value": 0,
@@ -221,6 +223,21 @@ CASES = (
     _graph(
         *("graph-decode-of-another-type", "graph-type"),
         *([SOURCE, {"op": "decode", "input": 0, "codecs": [CAST], "data_type": "float64", "fill_value": 0.0}], 1),
+        data_type="float64",
+        fill_value=0.0,
+        shape=[4, 6],
+    ),
+    _graph(
+        *("graph-decode-of-an-unknown-rounding", "codec-invalid"),
+        *([SOURCE, {"op": "decode", "input": 0, "codecs": [UP], "data_type": "float64", "fill_value": 0.0}], 1),
+        data_type="float64",
+        fill_value=0.0,
+        shape=[4, 6],
+        member=".codecs",
+    ),
+    _graph(
+        *("graph-decode-of-what-scale-does-not-take", "graph-type"),
+        *([SOURCE, {"op": "decode", "input": 0, "codecs": [SCALE], "data_type": "float64", "fill_value": 0.0}], 1),
         data_type="float64",
         fill_value=0.0,
         shape=[4, 6],

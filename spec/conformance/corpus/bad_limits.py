@@ -10,6 +10,15 @@ from corpus.documents import HERE, SECOND, SOURCE, Bad, changed, column, group, 
 LIMIT = ("ViewLimitError", "limit-exceeded")
 GRAPH = f"{HERE}.graph"
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+SHARDS = {
+    "name": "sharding_indexed",
+    "configuration": {
+        "chunk_shape": [2, 3],
+        "codecs": [LITTLE, *[{"name": "crc32c"}] * 16],
+        "index_codecs": [LITTLE],
+        "index_location": "end",
+    },
+}
 BIG = {"data_type": "int16", "fill_value": 0, "chunk_shape": [65536, 65536], "codecs": [LITTLE]}
 TEXT = json.dumps(group(valid())).encode()
 NESTED = b"[" * 65 + b"]" * 65
@@ -62,6 +71,11 @@ CASES = (
     Bad(
         "limit-codecs",
         changed(("graph.layouts.0.codecs", [LITTLE, *[{"name": "crc32c"}] * 16])),
+        *(*LIMIT, f"{GRAPH}.layouts[0].codecs"),
+    ),
+    Bad(
+        "limit-codecs-in-a-shard",
+        changed(("graph.layouts.0.codecs", [SHARDS])),
         *(*LIMIT, f"{GRAPH}.layouts[0].codecs"),
     ),
     Bad("limit-url", changed(("graph.arrays.0.location", "../" + "a" * 2046)), *LIMIT, f"{GRAPH}.arrays[0].location"),

@@ -49,6 +49,12 @@ def _of_another() -> Any:
     return document
 
 
+def _not_listed() -> Any:
+    document = _of_another()
+    document["attributes"]["lazyzarr"]["requires"] = ["origins"]
+    return document
+
+
 def _of_a_form() -> Any:
     document = _of_another()
     document["attributes"]["lazyzarr"]["manifest"]["form"] = "heap"
@@ -108,5 +114,6 @@ CASES = (
     _gaps("gaps-beside-offset", "table-invalid", f"{TABLES}.r", gap="int64", length="uint64", offset="uint64"),
     _gaps("gaps-in-the-document", "table-invalid", f"{TABLES}.r", folder=False, gap="int64", length="uint64"),
     _schema("manifest-of-another-graph", _of_another(), "document-digest", f"{HERE}.manifest.of"),
+    _schema("manifest-not-listed", _not_listed(), "document-requires", f"{HERE}.requires"),
     _schema("manifest-of-an-unknown-form", _of_a_form(), "document-member", f"{HERE}.manifest.form"),
 )

@@ -145,6 +145,21 @@ def _stored_column(name: str, reason: str = "table-invalid", **column: Any) -> B
     return Bad(name, document, error, reason, f"{TABLES}.t.columns.indices")
 
 
+def _cast(name: str, **configuration: Any) -> Bad:
+    codec = {"name": "cast_value", "configuration": {"data_type": "int8", **configuration}}
+    return _codecs(name, [codec, LITTLE])
+
+
+def _unpack(name: str, **configuration: Any) -> Bad:
+    types = {"stored_type": "int8", "data_type": "float32", "arithmetic": "float32"}
+    codec = {"name": "lazyzarr.unpack", "configuration": {**types, **configuration}}
+    changes = (
+        *(("requires", ["lazyzarr.unpack"]), ("graph.layouts.0.codecs", [codec, LITTLE])),
+        ("graph.layouts.0.data_type", "float32"),
+    )
+    return Bad(name, changed(*changes), "ViewSchemaError", "codec-invalid", CODECS)
+
+
 FOLDER_UP = with_graph(
     [SOURCE, {"op": "take", "input": 0, "axis": 0, "indices": "t"}],
     (2, 6),
@@ -182,6 +197,18 @@ CASES = (
         changed(("requires", ["lazyzarr.unpack"]), ("graph.layouts.0.codecs", [UNPACK, LITTLE])),
         *("ViewSchemaError", "codec-invalid", CODECS),
     ),
+    _cast("codec-cast-with-another-member", dither=True),
+    _cast("codec-cast-of-a-map-that-is-null", scalar_map={"decode": None}),
+    _cast("codec-cast-of-a-map-that-is-an-object", scalar_map={"decode": {"1": 2}}),
+    _cast("codec-cast-of-a-map-with-another-member", scalar_map={"both": [[1, 2]]}),
+    _cast("codec-cast-of-a-fraction", scalar_map={"decode": [[1.5, 2]]}),
+    _cast("codec-cast-of-a-text", scalar_map={"decode": [[" 1", 2]]}),
+    _codecs("codec-scale-with-another-member", [{"name": "scale_offset", "configuration": {"bias": 1}}, LITTLE]),
+    _codecs("codec-scale-of-a-fraction", [{"name": "scale_offset", "configuration": {"scale": 2.5}}, LITTLE]),
+    _unpack("codec-unpack-with-another-member", bias=1),
+    _unpack("codec-unpack-of-fills-that-are-null", fill_values=None),
+    _unpack("codec-unpack-of-a-fill-of-another-type", fill_values=[1000]),
+    _unpack("codec-unpack-by-a-text", scale_factor="2.5"),
     _layout("chunk-of-length-zero", "chunk_shape", [0, 3], "ViewSchemaError", "graph-shape", f"{LAYOUT}.chunk_shape"),
     _layout("chunk-of-another-rank", "chunk_shape", [2], "ViewSchemaError", "graph-shape", ARRAY),
     _layout(

@@ -235,6 +235,91 @@ def cast_large(case: Case) -> None:
     )
 
 
+def _chain(case: Case, cells: np.ndarray, data_type: str, *codecs: NamedConfig) -> lz.View:
+    name = f"{data_type}.bin"
+    case.raw(name, cells.tobytes())
+    refs = Table({"offset": np.zeros(1, "u8"), "length": np.array([cells.nbytes], "u8")}, name=name)
+    array = StoredArray(0, cells.shape, location=case.url(name), refs=name)
+    layout = Layout(data_type, 0, cells.shape, (*codecs, NamedConfig("bytes", {"endian": "little"})))
+    return case.stored(array, [layout], {name: refs})
+
+
+def cast_mapped(case: Case) -> None:
+    """Keys that are equal, and numbers in every form that they may have."""
+    cells = np.array([0.0, -0.0, np.nan, 1.0, 2.0, np.inf], "float32")
+    pairs = [
+        ["0x7fc00abc", "0xffc00001"],
+        ["NaN", 1],
+        [-0.0, "5"],
+        [0.0, 6],
+        ["+Infinity", -1],
+        ["1e0", "-7.5"],
+        [1, 8],
+        [2, 9.0],
+    ]
+    whole = {"data_type": "int8", "scalar_map": {"decode": [[1, 10], [1.0, 20], ["2", 3e1]]}}
+    views = [
+        _chain(
+            case, cells, "float32", NamedConfig("cast_value", {"data_type": "float32", "scalar_map": {"decode": pairs}})
+        ),
+        _chain(case, np.arange(6, dtype="int8"), "int16", NamedConfig("cast_value", whole)),
+    ]
+    odd = np.array([0xFFC00001], "uint32").view("float32")
+    case.save(
+        lz.stack([views[0], views[1].astype("float32")]),
+        np.stack([np.array([5, 5, odd[0], -7.5, 9, -1], "float32"), np.array([0, 10, 30, 3, 4, 5], "float32")]),
+        fill_value=0.0,
+        flatness="L3",
+        chunks=2,
+        placements=2,
+        about="of equal keys the first counts, of which all NaN are one; a value keeps its payload",
+    )
+
+
+def cast_nan(case: Case) -> None:
+    """What fits of the payload of a NaN."""
+    bits = np.array([0x7FF0000000000001, 0xFFF8040000000000, 0x7FF7FFFFFFFFFFFF, 0xFFF0000000000000], "uint64")
+    case.save(
+        _chain(case, bits.view("float64"), "float16", NamedConfig("cast_value", {"data_type": "float64"})),
+        np.array([0x7E00, 0xFE01, 0x7FFF, 0xFC00], "uint16").view("float16"),
+        fill_value=0.0,
+        flatness="L0",
+        chunks=1,
+        placements=1,
+        about="a NaN keeps its sign and the front of its payload, and is quiet",
+    )
+
+
+def scale_of_whole_numbers(case: Case) -> None:
+    """A scale with a fraction of zero, and an offset that is a text."""
+    cells = np.array([-6, 0, 4], "int16")
+    case.save(
+        _chain(case, cells, "int16", NamedConfig("scale_offset", {"scale": 2.0, "offset": "3"})),
+        cells // 2 + 3,
+        fill_value=0,
+        flatness="L0",
+        chunks=1,
+        placements=1,
+        about="numbers of integers as zarr-python writes what it was given",
+    )
+
+
+def transpose_of_a_draft(case: Case) -> None:
+    """Orders that are letters."""
+    cells = np.arange(6, dtype="int16").reshape(2, 3)
+    case.save(
+        _chain(
+            case, cells, "int16", NamedConfig("transpose", {"order": "F"}), NamedConfig("transpose", {"order": "C"})
+        ),
+        cells.reshape(3, 2).T,
+        fill_value=0,
+        flatness="L0",
+        chunks=1,
+        placements=1,
+        about="F is all axes reversed, C all as they are",
+    )
+
+
 def _plain(case: Case, values: ArrayLike, dtype: object, fill_value: object, stored: object) -> None:
     cells = np.array(values, dtype)
     view = case.zarr("a.zarr", cells, (2,), fill_value=stored)
@@ -387,4 +472,5 @@ CASES = (
         scale_offset_quotient,
         cast_large,
     ),
+    *(cast_mapped, cast_nan, scale_of_whole_numbers, transpose_of_a_draft),
 )

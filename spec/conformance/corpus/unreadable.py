@@ -22,7 +22,7 @@ from corpus.cases import Case, NamedConfig, forget_version, gzip_stored, ramp, t
 from corpus.expected import cells
 from corpus.good_rows import box_table
 from lazyzarr.ir.layout import Layout, Stamp, StoredArray
-from lazyzarr.ir.nodes import Boxes, Tiles
+from lazyzarr.ir.nodes import Boxes, Decode, Tiles
 from lazyzarr.ir.tables import Table
 from lazyzarr.view import View
 
@@ -530,6 +530,26 @@ def cast_of_what_does_not_fit(case: Case) -> None:
     )
 
 
+def unpack_of_what_is_no_integer(case: Case) -> None:
+    """Floating point unpacked to integers: truncated, where there is an integer."""
+    values = np.array([127.9, -128.9, np.nan, 0, 128, 0, 0, -np.inf], "float32")
+    types = {"stored_type": "float32", "data_type": "int8", "arithmetic": "int8"}
+    view = case.node(
+        Decode(0, (NamedConfig("lazyzarr.unpack", types),), "int8", 0),
+        [case.zarr("a.zarr", values, (2,), fill_value=0)],
+    )
+    _finish(
+        case,
+        view,
+        lambda folder: None,
+        error="ChunkDecodeError",
+        reason="chunk-decode",
+        about="NaN, infinity and 128 as int8",
+        readable=[(0, 2)],
+        values=np.array([127, -128], "int8"),
+    )
+
+
 CASES = (
     *(object_gone, whole_object_gone, object_cut_short, object_of_another_size, metadata_changed),
     *(chunk_of_another_length, chunk_of_more_cells, chunk_of_many_zeros, chunk_of_half_a_stream),
@@ -537,5 +557,5 @@ CASES = (
     *(variable_cells_fewer, variable_cells_more, variable_cells_cut_short, variable_cells_and_more),
     *(table_chunk_gone, table_index_outside, tiles_table_outside_the_policy, boxes_table_overlap),
     *(tiles_table_not_sorted, boxes_table_not_sorted, row_values_table_of_no_number),
-    cast_of_what_does_not_fit,
+    *(cast_of_what_does_not_fit, unpack_of_what_is_no_integer),
 )

@@ -116,6 +116,10 @@ function decodePresent(codec, cells, absent) {
 /** @param {any} configuration @param {number} rank @param {(what: string) => never} bad @returns {number[]} */
 function checkOrder(configuration, rank, bad) {
   const { order } = configuration;
+  if (order === "C" || order === "F") { // of a draft of Zarr v3
+    const axes = [...new Array(rank).keys()];
+    return order === "C" ? axes : axes.reverse();
+  }
   if (!Array.isArray(order) || order.length !== rank) bad("the order of a transpose has another rank");
   if (!order.every((axis) => typeof axis === "bigint")) bad("the order of a transpose has integers");
   const axes = order.map(Number);

@@ -1,6 +1,7 @@
 // The value-wise codecs (spec/decoding.md): cast_value, scale_offset and lazyzarr.unpack.
 
 import { ViewError, refuse } from "./errors.js";
+import { Real } from "./json.js";
 import { ROUNDINGS, integerRange, readExact, roundToInteger, writeFloat } from "./real.js";
 import { dataType, fromHalf, getInteger, oneCell, setInteger, toHalf } from "./types.js";
 
@@ -39,6 +40,19 @@ export function valueCodec(name, configuration, decoded, bad) {
 /** @param {any} configuration @param {string[]} names @param {(what: string) => never} bad */
 function onlyMembers(configuration, names, bad) {
   for (const name of Object.keys(configuration)) if (!names.includes(name)) bad(`${name} is not a member`);
+}
+
+/**
+ * A number of a configuration: a whole one may have a fraction of zero, and in the codecs of the registry it may be a text.
+ * @param {DataType} type @param {any} value @param {boolean} texts
+ */
+function numberCell(type, value, texts) {
+  if (texts && value === "+Infinity") value = "Infinity"; // as an example of the registry has it
+  if (texts && typeof value === "string" && /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/.test(value)) {
+    value = /^-?[0-9]+$/.test(value) && type.kind !== "float" ? BigInt(value) : new Real(value);
+  }
+  if (type.kind !== "float" && value instanceof Real && Number.isInteger(value.value)) value = BigInt(value.value);
+  return /** @type {Uint8Array} */ (oneCell(type, value));
 }
 
 /** @param {any} spec @param {string} what @param {(what: string) => never} bad @returns {DataType} */
@@ -120,16 +134,16 @@ function scalarMap(configuration, encoded, decoded, bad) {
   return scalarPairs(configuration.decode, encoded, decoded, bad);
 }
 
-/** The last pair with a key is the one that counts. @param {any} pairs @param {DataType} from @param {DataType} to @param {(what: string) => never} bad */
+/** The first pair with a key is the one that counts. @param {any} pairs @param {DataType} from @param {DataType} to @param {(what: string) => never} bad */
 function scalarPairs(pairs, from, to, bad) {
   if (pairs !== undefined && !Array.isArray(pairs)) bad("scalar_map has lists of pairs");
   /** @type {Map<string, Uint8Array>} */
   const result = new Map();
   for (const pair of pairs ?? []) {
     if (!Array.isArray(pair) || pair.length !== 2) bad("scalar_map has lists of pairs");
-    const [cell, value] = [oneCell(from, pair[0]), oneCell(to, pair[1])].map((one) => /** @type {Uint8Array} */ (one));
+    const [cell, value] = [numberCell(from, pair[0], true), numberCell(to, pair[1], true)];
     const key = scalarKey(from, new DataView(cell.buffer), 0);
-    result.set(key, value);
+    if (!result.has(key)) result.set(key, value);
   }
   return result;
 }
@@ -154,9 +168,9 @@ function setFloat(type, view, at, value) {
 
 /** @typedef {{view: DataView, number: number, integer: bigint}} Operand a number of a configuration; `number` of floating point, `integer` of others */
 
-/** @param {DataType} type @param {any} value @returns {Operand} */
-function operand(type, value) {
-  const view = new DataView(/** @type {Uint8Array} */ (oneCell(type, value)).buffer);
+/** @param {DataType} type @param {any} value @param {boolean} texts @returns {Operand} */
+function operand(type, value, texts) {
+  const view = new DataView(numberCell(type, value, texts).buffer);
   if (type.kind === "float") return { view, number: getFloat(type, view, 0), integer: 0n };
   return { view, number: 0, integer: getInteger(view, 0, type.size, type.kind === "int") };
 }
@@ -176,8 +190,8 @@ function operate(type, view, at, operation, by) {
 /** @param {any} configuration @param {DataType} type @param {(what: string) => never} bad @returns {ValueCodec} */
 function scaleOffset(configuration, type, bad) {
   onlyMembers(configuration, ["scale", "offset"], bad);
-  const scale = operand(type, configuration.scale === undefined ? 1n : configuration.scale);
-  const offset = operand(type, configuration.offset === undefined ? 0n : configuration.offset);
+  const scale = operand(type, configuration.scale === undefined ? 1n : configuration.scale, true);
+  const offset = operand(type, configuration.offset === undefined ? 0n : configuration.offset, true);
   if (type.kind === "float" ? scale.number === 0 : scale.integer === 0n) bad("scale is 0");
   const range = integerRange(type);
   return {
@@ -237,11 +251,11 @@ function unpack(configuration, decoded, bad) {
   if (!Array.isArray(fills)) bad("fill_values is a list");
   if (fills.length > 0 && type.kind !== "float") bad("fill_values need floating point");
   if (arithmetic.kind !== type.kind || arithmetic.size < type.size) bad("arithmetic is of another kind than the type, or narrower");
-  const scale = factor === null ? null : operand(arithmetic, factor);
-  const add = offset === null ? null : operand(arithmetic, offset);
+  const scale = factor === null ? null : operand(arithmetic, factor, false);
+  const add = offset === null ? null : operand(arithmetic, offset, false);
   const missing = new Set();
   for (const fill of fills) {
-    const cell = convert(/** @type {Uint8Array} */ (oneCell(stored, fill)), stored, type);
+    const cell = convert(numberCell(stored, fill, false), stored, type);
     const value = getFloat(type, new DataView(cell.buffer), 0);
     if (!Number.isNaN(value)) missing.add(value); // a Set holds both zeros as one
   }
