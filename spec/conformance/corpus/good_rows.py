@@ -59,6 +59,28 @@ def boxes(case: Case) -> None:
     )
 
 
+def boxes_wide(case: Case) -> None:
+    """Columns for more axes than any array has."""
+    line = ramp(5, start=100)
+    stored = case.zarr("line.zarr", line, (2,), fill_value=0)
+    table = box_table(
+        array=[0], axis=[[0, -1]], first=[[4, 0]], step=[[-2, 1]], origin=[[1]], stride=[[2]], count=[[3]]
+    )
+    case.save(
+        case.node(
+            Boxes("rows", (7,), "int16", 9, (0,)),
+            layouts=stored.ir.layouts,
+            arrays=stored.ir.arrays,
+            tables=[table],
+        ),
+        np.array([9, 104, 9, 102, 9, 100, 9], "int16"),
+        fill_value=9,
+        flatness="L3",
+        chunks=3,
+        about="an axis that no array has counts as one of length 1",
+    )
+
+
 def boxes_table(case: Case) -> None:
     """300 boxes, in child arrays, of the chunks of one file."""
     values = (np.arange(900) * 31 % 997).astype("int16").reshape(300, 3)
@@ -186,6 +208,6 @@ def manifest_boxes(case: Case) -> None:
 
 
 CASES = (
-    *(boxes, boxes_table, boxes_of_nothing),
+    *(boxes, boxes_wide, boxes_table, boxes_of_nothing),
     *(manifest_rows, manifest_windows, manifest_memory, manifest_boxes),
 )

@@ -44,7 +44,8 @@ export function inferBoxes(graph, wire, where) {
   const rank = Math.max(0, ...arrays.map((array) => array.shape.length));
   for (const [names, width] of /** @type {const} */ ([[OF_ARRAYS, rank], [OF_VIEW, shape.length]])) {
     for (const name of names) {
-      if (table.columns[name].shape[1] === width) continue;
+      const { shape: [, found] } = table.columns[name];
+      if (found === width || (names === OF_ARRAYS && found > width && found === table.columns.axis.shape[1])) continue;
       refuse("table-invalid", `rows of ${name} have ${width} numbers`, columnAt(name));
     }
   }
