@@ -227,7 +227,7 @@ class Opening:
         return bytes(text), stamp
 
     def _array(self, url: str, info: ZarrArrayInfo, stamp: Stamp) -> View:
-        if info.layout.codecs[0].name == CODEC:
+        if any(codec.name == CODEC for codec in info.layout.codecs):
             return self.followed(url, len(info.shape))
         self.limits.check("rank", len(info.shape), where=shown(url))
         self.limits.check("codecs", longest_chain(info.layout.codecs), where=shown(url))

@@ -106,7 +106,8 @@ def referenced() -> Graph:
         )
     )
     kept = build.table(Table({"values": np.arange(80, dtype=np.int16).reshape(8, 10)}))
-    near = build.node(Source(build.array(StoredArray(variant, (8, 10), values=kept))))
+    whole = build.layout(Layout("int16", 0, (8, 10), (NamedConfig("bytes", {"endian": "little"}),)))
+    near = build.node(Source(build.array(StoredArray(whole, (8, 10), values=kept))))
     return build.build(build.node(Concat((far, near), 1)))
 
 
