@@ -120,7 +120,9 @@ def numbers_problem(layout: Layout, columns: Mapping[str, np.ndarray]) -> tuple[
 def varies(graph: Graph, node: Tiles) -> bool:
     """Whether layouts of tiles take numbers from rows."""
     table = graph.tables[node.table]
-    return any(name in table for name in COLUMNS) and any(columns_of(graph.layouts[k]) for k in node.layouts)
+    if table.columns.keys().isdisjoint(COLUMNS):
+        return False
+    return any(columns_of(graph.layouts[k]) for k in node.layouts)
 
 
 def row_layouts(graph: Graph, node: Tiles, rows: np.ndarray) -> tuple[list[Layout], np.ndarray]:

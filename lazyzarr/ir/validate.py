@@ -288,6 +288,8 @@ def _fit(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[Problem]:
     """What needs the schemas: types that decodes take, boxes that are disjoint, rows in memory."""
     for position, node in of_kind(graph.nodes, Decode):
         yield from _decoded_type(node.codecs[-1], schemas[node.input], f"nodes[{position}]")
+    for position, node in of_kind(graph.nodes, Recode):
+        yield from _recoded_values(graph, node, schemas[node.input], f"nodes[{position}]")
     for position, node in of_kind(graph.nodes, Overlay):
         if node.overlap == "error" and len(node.inputs) > 1:
             yield from _disjoint(*combs_of(node, [schemas[k].shape for k in node.inputs]), f"nodes[{position}]")
@@ -313,6 +315,19 @@ def _fit(graph: Graph, schemas: tuple[Schema, ...]) -> Iterator[Problem]:
             and not held.start <= values.min() <= values.max() < held.stop
         ):
             yield Problem("table-invalid", place_of(name, column), f"a value is outside {held.start}..{held.stop - 1}")
+
+
+def _recoded_values(graph: Graph, node: Recode, input: Schema, where: str) -> Iterator[Problem]:
+    """Cells that are kept with a graph are no bytes: they have the type that the value-wise codecs take."""
+    below = graph.nodes[node.input]
+    if not isinstance(below, Source) or graph.arrays[below.array].values is None:
+        return
+    layout = graph.layouts[node.layout]
+    decodes = [codec for codec in layout.codecs if codec.name in VALUE_CODECS]
+    if decodes:
+        yield from _decoded_type(decodes[-1], input, where)
+    elif to_numpy(layout.data_type) != to_numpy(input.data_type):
+        yield Problem("graph-type", where, f"a recode to {layout.data_type}; the cells are {input.data_type}")
 
 
 def _decoded_type(codec: NamedConfig, input: Schema, where: str) -> Iterator[Problem]:

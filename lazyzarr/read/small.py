@@ -229,8 +229,9 @@ class _Pull:
         if found is None:
             if len(kept) >= _TILES_KEPT:
                 kept.clear()  # another thread may do so at any time, too
-            numbers = row_numbers(self.graph, node, row) if varies(self.graph, node) else {}
-            leaf = self._row(node, row)._replace(numbers=tuple(numbers.items()))
+            leaf = self._row(node, row)
+            if varies(self.graph, node):
+                leaf = leaf._replace(numbers=tuple(row_numbers(self.graph, node, row).items()))
             lengths = list(leaf.array.shape)
             if node.new_axis is not None:
                 lengths.insert(node.new_axis, 1)

@@ -314,6 +314,21 @@ CASES = (
         f"{TABLES}.t.columns.url",
         url=column("string", ["../a.zarr", "file:///etc/passwd"]),
     ),
+    Bad(
+        "values-recoded-to-another-type",
+        with_graph(
+            [SOURCE, {"op": "recode", "input": 0, "layout": 1}],
+            (4, 6),
+            requires=["recode"],
+            data_type="int32",
+            layouts=[WHOLE, WHOLE | {"data_type": "int32"}],
+            arrays=[{"layout": 0, "shape": [4, 6], "values": "v"}],
+            tables={"v": {"columns": {"values": column("int16", [0] * 24, [4, 6])}}},
+        ),
+        "ViewSchemaError",
+        "graph-type",
+        f"{HERE}.graph.nodes[1]",
+    ),
     _row_values(
         "row-values-not-listed", "document-requires", f"{HERE}.requires", requires=("lazyzarr.unpack", "tiles")
     ),

@@ -72,6 +72,26 @@ def v3_keys(case: Case) -> None:
     )
 
 
+def fill_with_a_fraction(case: Case) -> None:
+    """An integer fill value written with a fraction of zero, as metadata of arrays are found with."""
+    values = ramp(4, 4)
+    values[:2] = 3
+    case.save(
+        case.zarr("a.zarr", values, (2, 4), fill_value=3),
+        values,
+        fill_value=3,
+        flatness="L0",
+        chunks=2,
+        placements=1,
+        about="the fill value 3.0 of an integer type is 3",
+    )
+    path = case.folder / "view.zarr" / "zarr.json"
+    document = json.loads(path.read_text("utf-8"))
+    (layout,) = document["attributes"]["lazyzarr"]["graph"]["layouts"]
+    layout["fill_value"] = 3.0
+    path.write_text(json.dumps(document, indent=2), encoding="utf-8")
+
+
 def v2(case: Case) -> None:
     """Version 2 with dots in its keys."""
     values = ramp(5, 4, dtype=">i4")
@@ -273,6 +293,18 @@ def view_of_views(case: Case) -> None:
 
 
 CASES = (
-    *(sharded, sharded_index_first, v3_keys, v2, v2_streams, v2_fortran, unpinned, scalar, scalar_repeated, empty_axes),
+    *(
+        sharded,
+        sharded_index_first,
+        v3_keys,
+        fill_with_a_fraction,
+        v2,
+        v2_streams,
+        v2_fortran,
+        unpinned,
+        scalar,
+        scalar_repeated,
+        empty_axes,
+    ),
     *(nested_group, nested_group_consolidated, view_of_views),
 )

@@ -16,7 +16,7 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
     "G-004": ("good/nested-group",),
     "G-005": ("good/nested-group-consolidated",),
     "G-010": ("bad/text-*",),
-    "G-011": ("good/type-uint64", "bad/position-is-a-fraction"),
+    "G-011": ("good/type-uint64", "good/fill-with-a-fraction", "bad/position-is-a-fraction", "bad/fill-is-a-fraction"),
     "G-012": ("bad/limit-*", "bad/graph-doubling"),
     "G-013": ("bad/limit-depth",),
     "G-014": ("bad/limit-box-pairs",),
@@ -89,7 +89,7 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
     "G-068": ("bad/graph-stack-of-other-shapes", "good/stack-of-transpose"),
     "G-069": ("bad/graph-overlay-*overlap*", "bad/graph-overlay-combs-that-meet", "good/overlay-*"),
     "G-070": ("bad/graph-overlay-*", "good/interleave*", "good/pad"),
-    "G-071": ("bad/graph-recode-*", "good/recode-*", "good/tiles-recoded"),
+    "G-071": ("bad/values-recoded-to-another-type", "bad/graph-recode-*", "good/recode-*", "good/tiles-recoded"),
     "G-072": (
         "good/unpack-*",
         "bad/graph-decode-*",

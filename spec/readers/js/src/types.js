@@ -122,6 +122,7 @@ function encode(type, value) {
       return bytes;
     case "int":
     case "uint": {
+      if (value instanceof Real && Number.isInteger(value.value)) value = BigInt(value.value); // `2.0`, by G-011
       if (typeof value !== "bigint") return null;
       const bits = type.size * 8;
       if ((type.kind === "int" ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value)) !== value) return null;
