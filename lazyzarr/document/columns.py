@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 import threading
+import weakref
 from collections import OrderedDict
 from typing import Any, NamedTuple, cast
 
@@ -91,7 +92,7 @@ class LazyColumn:
         Shared by the columns of a document.
     """
 
-    __slots__ = ("_cache", "_chain", "_grant", "_layout", "_session", "_url", "bounds", "dtype", "shape")
+    __slots__ = ("_cache", "_chain", "_grant", "_last", "_layout", "_session", "_url", "bounds", "dtype", "shape")
 
     def __init__(
         self,
@@ -110,6 +111,8 @@ class LazyColumn:
         self._url, self._layout, self._session, self._grant = url, layout, session, grant
         self._cache = ChunkCache() if cache is None else cache
         self._chain = compile_chain(layout)
+        self._last: tuple[int, weakref.ref[Array]] | None = None
+        """The chunk used last, found without a look at the cache as long as that holds it."""
 
     def __getitem__(self, key: Any, /) -> Any:
         # one row, or neighbours, of a point read: nine of these make one stored array
@@ -186,6 +189,9 @@ class LazyColumn:
         return out
 
     def _chunk(self, number: int) -> Array:
+        last = self._last
+        if last is not None and last[0] == number and (held := last[1]()) is not None:
+            return held
         key = (self._url, number)
         found = self._cache.get(key)
         if found is None:
@@ -196,6 +202,7 @@ class LazyColumn:
             if found.flags.writeable:
                 found.flags.writeable = False
             self._cache.put(key, found)
+        self._last = (number, weakref.ref(found))
         return found
 
     def _load(self, number: int) -> Array:
