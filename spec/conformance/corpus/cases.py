@@ -75,6 +75,14 @@ class Case:
         array = msgspec.structs.replace(view.ir.arrays[0], stamp=stamp)
         return source(array, view.ir.layouts, reader=view.reader, dims=view.dims, attrs=view.attrs)
 
+    def change_layout(self, members: Mapping[str, Any]) -> None:
+        """Write members of the only layout of the saved view anew, as others than lazyzarr may have written them."""
+        path = self.folder / "view.zarr" / "zarr.json"
+        document = json.loads(path.read_text("utf-8"))
+        (layout,) = document["attributes"]["lazyzarr"]["graph"]["layouts"]
+        layout.update(members)
+        path.write_text(json.dumps(document, indent=2), encoding="utf-8")
+
     def raw(self, name: str, content: bytes) -> None:
         """A binary file."""
         self.path(name).write_bytes(content)

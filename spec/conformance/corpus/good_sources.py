@@ -85,11 +85,7 @@ def fill_with_a_fraction(case: Case) -> None:
         placements=1,
         about="the fill value 3.0 of an integer type is 3",
     )
-    path = case.folder / "view.zarr" / "zarr.json"
-    document = json.loads(path.read_text("utf-8"))
-    (layout,) = document["attributes"]["lazyzarr"]["graph"]["layouts"]
-    layout["fill_value"] = 3.0
-    path.write_text(json.dumps(document, indent=2), encoding="utf-8")
+    case.change_layout({"fill_value": 3.0})
 
 
 def v2(case: Case) -> None:

@@ -239,16 +239,12 @@ def values_chunks(case: Case) -> None:
         placements=1,
         about="cells in the document do not depend on the chunk shape and the compression of their layout",
     )
-    path = case.folder / "view.zarr" / "zarr.json"
-    document = json.loads(path.read_text("utf-8"))
-    (layout,) = document["attributes"]["lazyzarr"]["graph"]["layouts"]
-    layout["chunk_shape"] = [2, 3]
-    layout["codecs"] = [
+    codecs = [
         {"name": "transpose", "configuration": {"order": [1, 0]}},
         {"name": "bytes", "configuration": {"endian": "big"}},
         {"name": "gzip", "configuration": {"level": 1}},
     ]
-    path.write_text(json.dumps(document, indent=2), encoding="utf-8")
+    case.change_layout({"chunk_shape": [2, 3], "codecs": codecs})
 
 
 def values_text(case: Case) -> None:
