@@ -15,24 +15,28 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Buffer
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from lazyzarr.access.keyed_files import KeyedFiles
 from lazyzarr.access.session import Session
 from lazyzarr.casting import keeps_values
 from lazyzarr.codecs.chain import compile_chain
 from lazyzarr.errors import NotFlat, SaveUnsupported, SourceMissing
 from lazyzarr.ir import fill
+from lazyzarr.ir.chunk_keys import key_form
 from lazyzarr.ir.data_type import DataType, to_numpy
 from lazyzarr.ir.layout import Layout, NamedConfig
-from lazyzarr.lower.aligned import INLINE, MISSING, RANGE, AlignedManifest, Cells, stored_value
+from lazyzarr.lower.aligned import INLINE, MISSING, OBJECT, RANGE, AlignedManifest, Cells, Origin, stored_value
 from lazyzarr.lower.choosing import Choice, choose
 from lazyzarr.lower.lifting import VALUE_WISE, lifted, stored_type, text
 from lazyzarr.lower.lowering import Lowered, lower
 from lazyzarr.read.presence import assert_there
 from lazyzarr.view import View
 
+_MOST_KNOWN = 1 << 12
+"""Arrays whose files are kept known."""
 OURS = "lazyzarr."
 """Codecs of this prefix have no decoder in other readers."""
 
@@ -150,6 +154,62 @@ def stored_bytes(
             raise  # something else is in the way under this name
         assert_there(session, origin.document, origin.stamp, grant=grant)
         return None
+
+
+class StoredChunks:
+    """The stored chunks of a manifest by row: whole local files by the shortest way, all else by `stored_bytes`."""
+
+    def __init__(self, flat: AlignedManifest, session: Session) -> None:
+        self._flat = flat
+        self._session = session
+        self._known: dict[int, _Files | None] = {}
+
+    def read(self, row: int, start: int = 0, length: int | None = None) -> Buffer | None:
+        """As `stored_bytes`."""
+        if not start and length is None and self._flat.state[row] == OBJECT:
+            number = int(self._flat.origin[row])
+            try:
+                files = self._known[number]
+            except KeyError:
+                files = self._files(number)
+            if files is not None:
+                told, data = files.keyed.read(files.key(int(self._flat.number[row])))
+                if told:
+                    return data
+        return stored_bytes(self._flat, row, self._session, start, length)
+
+    def _files(self, number: int) -> _Files | None:
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[number] = found = _files(self._flat.origins[number], self._session)
+        return found
+
+
+class _Files(NamedTuple):
+    """The files of an array, and how a chunk of it is named."""
+
+    keyed: KeyedFiles
+    form: str
+    lengths: tuple[int, ...]
+    """Chunks along each axis but the first, from the last on."""
+
+    def key(self, number: int) -> str:
+        """Of the chunk of this number, in C order."""
+        if not self.lengths:
+            return self.form % number
+        coords: list[int] = []
+        for length in self.lengths:
+            number, at = divmod(number, length)
+            coords.append(at)
+        coords.append(number)
+        return self.form % tuple(coords[::-1])
+
+
+def _files(origin: Origin, session: Session) -> _Files | None:
+    if origin.keys is None or not origin.grid:
+        return None
+    keyed = KeyedFiles.below(session, origin.location, origin.document, origin.stamp, origin.grant)
+    return None if keyed is None else _Files(keyed, key_form(origin.keys, len(origin.grid)), origin.grid[:0:-1])
 
 
 def _part(size: int, start: int, length: int | None) -> tuple[int, int]:

@@ -10,6 +10,8 @@ Which of the three is for `lazyzarr.passing` to say. Owns the answers. Refuses t
 from __future__ import annotations
 
 from collections.abc import Buffer, Sequence
+from math import prod
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from lazyzarr.ir import fill
 from lazyzarr.ir.array_metadata import array_metadata
 from lazyzarr.ir.layout import Layout
 from lazyzarr.lower.aligned import MISSING
-from lazyzarr.passing import cut, passable, stored_bytes
+from lazyzarr.passing import StoredChunks, cut, passable
 from lazyzarr.view import View
 
 
@@ -57,6 +59,8 @@ class ServedArray:
         if self._flat is not None:
             self.metadata: dict[str, Any] = self._flat.zarr_metadata()
             self.grid = self._flat.grid_shape
+            self._strides = [prod(self.grid[axis + 1 :]) for axis in range(len(self.grid))]
+            self._stored = StoredChunks(self._flat, view.reader.session)
             return
         shape = view.chunks or chunk_shape_of(view.shape, view.dtype)
         shape = tuple(max(min(c, n), 1) for c, n in zip(shape, view.shape, strict=True))
@@ -91,8 +95,8 @@ class ServedArray:
                 length,
             )
         row = self._row(place)
-        if not self._is_made(row):
-            return stored_bytes(self._flat, row, self._view.reader.session, start, length)
+        if self.passed_on or not self._is_made(row):
+            return self._stored.read(row, start, length)
         box = [slice(span.start, span.start + span.count) for span in self._flat.chunk_box(row)]
         return cut(self._encoded(self._flat.layout(row), box), start, length)
 
@@ -104,10 +108,7 @@ class ServedArray:
         return self._is_made(row) or int(self._flat.state[row]) != MISSING
 
     def _row(self, place: Sequence[int]) -> int:
-        row = 0
-        for at, length in zip(place, self.grid, strict=True):
-            row = row * length + at
-        return row
+        return sum(map(mul, place, self._strides))
 
     def _is_made(self, row: int) -> bool:
         """Whether a chunk is read through the view and encoded."""

@@ -130,10 +130,12 @@ class ViewStore(Store):
         if not below or not _PLACE.fullmatch(name):
             return None
         path = path[1:]
-        node = self._node(path)
-        if not isinstance(node, View):
-            return None
-        array = self._arrays.get(path) or self._array(path, node)
+        array = self._arrays.get(path)
+        if array is None:
+            node = self._node(path)
+            if not isinstance(node, View):
+                return None
+            array = self._array(path, node)
         place = tuple(map(int, name.split("/")[:-1]))
         return (array, place) if len(place) == len(array.grid) and all(map(lt, place, array.grid)) else None
 

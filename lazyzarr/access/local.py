@@ -34,7 +34,8 @@ from lazyzarr.errors import (
 )
 from lazyzarr.ir.layout import Stamp
 
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+"""To open any local file with: no wait for the other end of a FIFO, and nothing for children."""
 _MOST_BUFFERS = 1024
 """Buffers that one ``preadv`` takes on every POSIX system."""
 _STAGE = 512 << 10
@@ -138,7 +139,7 @@ class LocalFiles:
     def _whole(self, path: str, url: str, grant: Grant | None, buffers: Sequence[Buffer]) -> int:
         """Fill the buffers from the start of a file; how much there was [bytes], -1 for no file, 0 to ask `read`."""
         try:
-            fd = os.open(path, _FLAGS)
+            fd = os.open(path, FLAGS)
         except (FileNotFoundError, NotADirectoryError):
             return -1
         except OSError:
@@ -147,7 +148,7 @@ class LocalFiles:
             if grant is not None:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
                     return 0
-                self._confine(fd, path, url, grant)
+                self.confine(fd, path, url, grant)
             return os.preadv(fd, buffers, 0)
         except OSError as error:
             if isinstance(error, LazyZarrError):
@@ -258,7 +259,7 @@ class LocalFiles:
     def _open(self, url: str, grant: Grant | None, *, directory: bool = False) -> _Opened:
         path = _permitted_path(url, grant)
         try:
-            fd = os.open(path, _FLAGS | os.O_DIRECTORY if directory else _FLAGS)
+            fd = os.open(path, FLAGS | os.O_DIRECTORY if directory else FLAGS)
         except OSError as error:
             raise failure(url, error) from error
         file = _Opened(url, fd)
@@ -266,13 +267,14 @@ class LocalFiles:
             if not directory and not stat.S_ISREG(file.info.st_mode):
                 raise not_regular(url, file.info)
             if grant is not None:
-                self._confine(fd, path, url, grant)
+                self.confine(fd, path, url, grant)
         except BaseException as error:
             file.__exit__(type(error), error, None)
             raise
         return file
 
-    def _confine(self, fd: int, path: str, url: str, grant: Grant) -> None:
+    def confine(self, fd: int, path: str, url: str, grant: Grant) -> None:
+        """Return if what was opened is below a grant after all links."""
         real = _real_path(fd, path)
         roots = self._roots.get(grant, ())
         if not _below(real, roots):

@@ -349,8 +349,8 @@ class Session:
         url, backend, granted = self._route(url, grant)
         return backend.list_dir(url, granted=granted)
 
-    def verify(self, url: str, stamp: Stamp, *, grant: str = "", whole: Whole | None = None) -> None:
-        """Return if an object, such as the metadata document of a Zarr array, is the one that was referenced.
+    def verify(self, url: str, stamp: Stamp, *, grant: str = "", whole: Whole | None = None) -> Stamp:
+        """What an object, such as the metadata document of a Zarr array, is now: the one that was referenced.
 
         A remote object is asked once per session, a local file each time.
 
@@ -367,12 +367,12 @@ class Session:
             As `read`.
         """
         if not self.verify_stamps:
-            return
+            return stamp
         key = (url, grant, stamp)
         accepted = self._verified.get(key)
         local = url[:7] == "file://"
         if accepted is not None and (not local or self._local.is_still(url, accepted)):
-            return
+            return accepted
         if local:
             found = self._local.verify(url, self._grant(grant), stamp, whole)
         else:
@@ -386,6 +386,7 @@ class Session:
         if len(self._verified) >= _MOST_VERIFIED:
             self._verified.clear()
         self._verified[key] = found
+        return found
 
     def _fetch(self, url: str, grant: str, span: Span, expected: Stamp | None, limit: int | None = None) -> Answer:
         route, backend, granted = self._route(url, grant)

@@ -26,7 +26,7 @@ from lazyzarr.ir import fill
 from lazyzarr.ir.chunk_keys import chunk_key
 from lazyzarr.lower.aligned import MISSING, AlignedManifest
 from lazyzarr.materializing import write_whole
-from lazyzarr.passing import chosen, stored_bytes
+from lazyzarr.passing import StoredChunks, chosen
 
 _REQUESTS = 8
 """Chunks of a bucket that one region asks for at a time."""
@@ -107,9 +107,10 @@ def _passed(
     session = plan.view.reader.session
     chain = compile_chain(plan.layout)
     places = (np.stack(np.unravel_index(rows, flat.grid_shape), axis=1) + np.array(first, np.int64)).tolist()
+    chunks = StoredChunks(flat, session)
 
     def one(row: int) -> Buffer | None:
-        data = stored_bytes(flat, row, session)
+        data = chunks.read(row)
         if data is not None:
             chain.check(data)
         return data

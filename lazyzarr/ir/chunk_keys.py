@@ -49,9 +49,20 @@ def chunk_keys(encoding: NamedConfig, coords: np.ndarray, above: str = "") -> li
     rank = coords.shape[1]
     if not rank:
         return [chunk_key(encoding, (), above)] * len(coords)
-    front, mark = _front(encoding)
-    form = above.replace("%", "%%") + front + mark.join(["%d"] * rank)
+    form = above.replace("%", "%%") + key_form(encoding, rank)
     return [form % row for row in zip(*coords.T.tolist(), strict=True)]
+
+
+def key_form(encoding: NamedConfig, rank: int) -> str:
+    """What ``%`` makes a key of, of the coordinates of a chunk of at least one axis.
+
+    Examples
+    --------
+    >>> key_form(NamedConfig("v2"), 2) % (0, 12)
+    '0.12'
+    """
+    front, mark = _front(encoding)
+    return front + mark.join(["%d"] * rank)
 
 
 def chunk_key(encoding: NamedConfig, coords: Sequence[int], above: str = "") -> str:

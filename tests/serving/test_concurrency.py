@@ -17,6 +17,7 @@ import pytest
 import zarr
 
 import lazyzarr as lz
+from lazyzarr.access.keyed_files import KeyedFiles
 from lazyzarr.serving.running import Server
 from tests.serving.test_server import ask
 
@@ -29,6 +30,12 @@ def folder(tmp_path: Path) -> Path:
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file.create_dataset("d", data=CELLS, chunks=(2, 4))
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def by_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every read is one of the session, where gates are."""
+    monkeypatch.setattr(KeyedFiles, "below", lambda *asked: None)
 
 
 class Gate:
