@@ -274,8 +274,10 @@ class LocalFiles:
         return file
 
     def confine(self, fd: int, path: str, url: str, grant: Grant) -> None:
-        """Return if what was opened is below a grant after all links."""
+        """Return if what was opened under a path that a grant permits is below the grant after all links, too."""
         real = _real_path(fd, path)
+        if real == path and not real.startswith(_PSEUDO):
+            return  # no link was followed, and the path is what the grant permitted
         roots = self._roots.get(grant, ())
         if not _below(real, roots):
             # Asked for the first time, or the tree was moved since.

@@ -63,15 +63,16 @@ def offsets_of(gap: Array, length: Array, whose: Array | None) -> Array:
     array([  8,  12, 100], dtype=uint64)
     """
     order, first = _order(len(gap), whose)
-    step = gap.view(np.uint64) + length
+    end = gap.view(np.uint64) + length
     if order is not None:
-        step = step[order]
-    end = np.cumsum(step, dtype=np.uint64)
+        end = end[order]
     begins = np.flatnonzero(first)
-    before = np.where(begins > 0, end[begins - 1], np.uint64(0))
-    counts = np.diff(begins, append=len(gap))
-    end -= np.repeat(before, counts)
-    return _back(end, order) - length
+    if len(begins) > 1:  # each object takes back what those before it add up to
+        end[begins[1:]] -= np.add.reduceat(end, begins)[:-1]
+    np.cumsum(end, out=end)
+    end = _back(end, order)
+    end -= length
+    return end
 
 
 class Gaps:

@@ -7,14 +7,15 @@ chunks of such an array along each axis, 0 on axes that it does not have. Refuse
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Stamp, StoredArray
-from lazyzarr.ir.tables import Column, Table
-from lazyzarr.ir.tiles import located_rows, stamp_columns
+from lazyzarr.ir.tables import Column, Table, text_at
+from lazyzarr.ir.tiles import located_rows, stamp_columns, tile_stamp
 
 FILE = -1
 """In the column ``layout``: an object that holds byte ranges."""
@@ -42,16 +43,56 @@ def origins_at(table: Table, rows: np.ndarray, array: StoredArray, chunk_shape: 
     """
     layouts = np.asarray(table["layout"][rows]).tolist()
     grids = np.asarray(table["grid"][rows]).tolist()
-    choices = (array.layout, *array.variants)
-    found: list[StoredArray] = []
-    for (url, stamp), layout, grid in zip(located_rows(table, rows), layouts, grids, strict=True):
-        if layout == FILE:
-            one = StoredArray(array.layout, array.shape, url, array.refs, array.refs_first, stamp=stamp)
+    return [
+        _stands_for(array, url, stamp, layout, grid, chunk_shape, table.grant)
+        for (url, stamp), layout, grid in zip(located_rows(table, rows), layouts, grids, strict=True)
+    ]
+
+
+def origin_at(
+    table: Table, row: int, array: StoredArray, chunk_shape: Sequence[int]
+) -> tuple[StoredArray, list[int] | None, Callable[[], Stamp | None] | None]:
+    """As `origins_at`, for one row and quicker.
+
+    Returns
+    -------
+    array
+        What the row stands for; where only a changed local file needs the digest of the stamp, without that.
+    grid
+        Chunks of a keyed array along each axis that it has; None for a file of byte ranges.
+    whole
+        Loads the stamp with its digest, where it is without.
+    """
+    layout = int(table["layout"][row])
+    text = text_at(table["url_end"], table["url"], row)
+    url = table.resolve(text) if table.resolve else text
+    if layout == FILE:
+        return _stands_for(array, url, tile_stamp(table, row), layout, (), chunk_shape, table.grant), None, None
+    grid = np.asarray(table["grid"][row]).tolist()
+    whole = None
+    stamp = tile_stamp(table, row, digest=False)
+    if "digest" in table:
+        if table.in_memory or stamp is None or stamp.mtime_ns is None or not url.startswith("file://"):
+            stamp = tile_stamp(table, row)
         else:
-            shape = tuple(n * c for n, c in zip(grid, chunk_shape, strict=False) if n)
-            one = StoredArray(choices[layout], shape, url, stamp=stamp)
-        found.append(with_grant(one, table.grant))
-    return found
+            whole = partial(tile_stamp, table, row)
+    one = _stands_for(array, url, stamp, layout, grid, chunk_shape, table.grant)
+    return one, [n for n in grid if n], whole
+
+
+def _stands_for(
+    array: StoredArray,
+    url: str,
+    stamp: Stamp | None,
+    layout: int,
+    grid: Sequence[int],
+    chunk_shape: Sequence[int],
+    grant: str,
+) -> StoredArray:
+    if layout == FILE:
+        return StoredArray(array.layout, array.shape, url, array.refs, array.refs_first, stamp=stamp, grant=grant)
+    shape = tuple(n * c for n, c in zip(grid, chunk_shape, strict=False) if n)
+    return StoredArray((array.layout, *array.variants)[layout], shape, url, stamp=stamp, grant=grant)
 
 
 def all_origins(graph: Graph, array: StoredArray) -> list[StoredArray]:
@@ -59,15 +100,6 @@ def all_origins(graph: Graph, array: StoredArray) -> list[StoredArray]:
     assert array.origins is not None
     table = graph.tables[array.origins]
     return origins_at(table, np.arange(table.rows), array, graph.layouts[array.layout].chunk_shape)
-
-
-def with_grant(array: StoredArray, grant: str) -> StoredArray:
-    """The array as a document of that grant names it."""
-    if not grant:
-        return array
-    return StoredArray(
-        array.layout, array.shape, array.location, array.refs, array.refs_first, stamp=array.stamp, grant=grant
-    )
 
 
 def problems_of(table: Table) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lazyzarr.ir.chunk_keys import chunk_key
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.origins import FILE, origins_at
+from lazyzarr.ir.origins import origin_at
 from lazyzarr.read.windows import Piece, Window
 
 
@@ -42,10 +42,9 @@ def at_origin(window: Window, graph: Graph) -> Window | None:
     origin = _number(refs["origin"], row)
     if not 0 <= origin < table.rows:
         return None
-    (one,) = origins_at(table, np.array([origin]), array, layout.chunk_shape)
+    one, grid, whole = origin_at(table, origin, array, layout.chunk_shape)
     chunk = window.chunk
-    if _number(table["layout"], origin) != FILE:
-        grid = [n for n in np.asarray(table["grid"][origin : origin + 1])[0].tolist() if n]
+    if grid is not None:
         number = _number(refs["number"], row) if "number" in refs else 0
         chunk = ()
         for length in reversed(grid):
@@ -55,7 +54,7 @@ def at_origin(window: Window, graph: Graph) -> Window | None:
             return None
         keyed = graph.layouts[one.layout]
         layout = msgspec.structs.replace(layout, chunk_keys=keyed.chunk_keys, metadata=keyed.metadata)
-    return Window(Piece(one, layout, piece.axes, piece.box, None), chunk, window.axes, window.box)
+    return Window(Piece(one, layout, piece.axes, piece.box, whole), chunk, window.axes, window.box)
 
 
 def _row(window: Window) -> int:
