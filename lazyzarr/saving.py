@@ -7,7 +7,6 @@ reader sees is the whole old or the whole new.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -153,9 +152,7 @@ def _check_reach(table: Table, grant: Grant) -> None:
 
     Saved elsewhere, the rows would be judged by another place; what was out of reach has to stay there.
     """
-    blob = np.asarray(table["url"]).tobytes()
-    for start, end in pairwise([0, *np.asarray(table["url_end"]).tolist()]):
-        text = blob[start:end].decode()
+    for text in table.texts("url", slice(None)):
         url = table.resolve(text) if table.resolve else text
         if not grant.permits(url):
             grant.check(url)

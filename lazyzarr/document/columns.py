@@ -1,8 +1,8 @@
 """Columns that stay in storage until their rows are asked for: `LazyColumn`.
 
-Owns reading the chunks of a column that is a child array of a view, a small cache of decoded chunks, and the check
-of values against the bounds that the graph sets for them. Refuses missing chunks: a table is whole, and an absent
-chunk is an error, never fill.
+Owns reading the chunks of a column that is a child array of a view, or the inner chunks of its shards, a small cache
+of them decoded, and the check of values against the bounds that the graph sets for them. Refuses missing chunks: a
+table is whole, and an absent chunk is an error, never fill.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import operator
 import threading
 import weakref
 from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -18,7 +20,8 @@ import numpy as np
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import child
 from lazyzarr.codecs.chain import compile_chain
-from lazyzarr.errors import SelectionError, ViewSchemaError
+from lazyzarr.codecs.sharding import MISSING
+from lazyzarr.errors import SelectionError, SourceMissing, ViewSchemaError
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.layout import Layout
 
@@ -74,6 +77,25 @@ class Bounds(NamedTuple):
     where: str
     """Place in the document that is named when a value is outside."""
 
+    def check(self, values: Array) -> None:
+        """Return if all values are within.
+
+        Raises
+        ------
+        ViewSchemaError
+            ``table-invalid``, with the place.
+        """
+        if not values.size:
+            return
+        low, high = values.min(), values.max()
+        if low < self.lowest or high >= self.stop:
+            raise ViewSchemaError(
+                f"the column has values {low}..{high}; the graph takes {self.lowest}..{self.stop - 1}; "
+                "save the view again",
+                reason="table-invalid",
+                where=self.where,
+            )
+
 
 class LazyColumn:
     """A column of a stored table; chunks are loaded when rows of them are asked for.
@@ -92,7 +114,10 @@ class LazyColumn:
         Shared by the columns of a document.
     """
 
-    __slots__ = ("_cache", "_chain", "_grant", "_last", "_layout", "_session", "_url", "bounds", "dtype", "shape")
+    __slots__ = (
+        *("_cache", "_chain", "_grant", "_last", "_layout", "_session", "_shard", "_size", "_url"),
+        *("bounds", "dtype", "shape"),
+    )
 
     def __init__(
         self,
@@ -111,6 +136,10 @@ class LazyColumn:
         self._url, self._layout, self._session, self._grant = url, layout, session, grant
         self._cache = ChunkCache() if cache is None else cache
         self._chain = compile_chain(layout)
+        self._shard = 1 if self._chain.sharding is None else self._chain.sharding.grid[0]
+        """How many chunks, as they are read and numbered here, are in one stored object."""
+        self._size = (layout.chunk_shape[0] if layout.chunk_shape else 1) // self._shard
+        """Rows of one."""
         self._last: tuple[int, weakref.ref[Array]] | None = None
         """The chunk used last, found without a look at the cache as long as that holds it."""
 
@@ -118,7 +147,7 @@ class LazyColumn:
         # one row, or neighbours, of a point read: nine of these make one stored array
         if type(key) is int:
             row = self._row(key)
-            number, at = divmod(row, self._layout.chunk_shape[0])
+            number, at = divmod(row, self._size)
             return self._chunk(number)[at]
         if type(key) is slice:
             return self._slice(key)
@@ -158,13 +187,14 @@ class LazyColumn:
         start, stop, step = key.indices(self.shape[0])
         if step != 1:
             return self._gather(np.arange(start, stop, step))
-        size = self._layout.chunk_shape[0]
+        size = self._size
         if stop <= start:
             return np.empty((0, *self.shape[1:]), self.dtype)
         first, last = start // size, (stop - 1) // size
         if first == last:
             return self._chunk(first)[start - first * size : stop - first * size]
         out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        self._load_ahead(range(first, last + 1))
         for number in range(first, last + 1):
             low, high = max(start, number * size), min(stop, (number + 1) * size)
             out[low - start : high - start] = self._chunk(number)[low - number * size : high - number * size]
@@ -178,12 +208,14 @@ class LazyColumn:
         self._row(int(rows.min()))
         self._row(int(rows.max()))
         rows = np.where(rows < 0, rows + length, rows)
-        size = self._layout.chunk_shape[0]
+        size = self._size
         numbers = rows // size
         first, last = int(numbers.min()), int(numbers.max())
         if first == last:
             return self._chunk(first)[rows - first * size]
-        for number in np.unique(numbers).tolist():
+        found = np.unique(numbers).tolist()
+        self._load_ahead(found)
+        for number in found:
             here = numbers == number
             out[here] = self._chunk(number)[rows[here] - number * size]
         return out
@@ -196,33 +228,80 @@ class LazyColumn:
         found = self._cache.get(key)
         if found is None:
             if 0 in self.shape[1:]:
-                return np.empty((self._layout.chunk_shape[0], *self.shape[1:]), self.dtype)
+                return np.empty((self._size, *self.shape[1:]), self.dtype)
             found = self._load(number)
-            self._check(found)
-            if found.flags.writeable:
-                found.flags.writeable = False
-            self._cache.put(key, found)
+            self._keep(number, found)
         self._last = (number, weakref.ref(found))
         return found
 
+    def _keep(self, number: int, chunk: Array) -> None:
+        if self.bounds is not None:
+            self.bounds.check(chunk)
+        if chunk.flags.writeable:
+            chunk.flags.writeable = False
+        self._cache.put((self._url, number), chunk)
+
+    @property
+    def in_shards(self) -> bool:
+        """Whether stored objects hold several chunks."""
+        return self._chain.sharding is not None
+
     def _load(self, number: int) -> Array:
         """A chunk from storage, without what it has beyond the end of the column."""
-        name = "c" + "".join(f"/{k}" for k in (number, *(0,) * (len(self.shape) - 1))) if self.shape else "c"
-        url = child(self._url, name)
-        found = self._chain.decode(memoryview(self._session.read(url, grant=self._grant)))
-        return found[: self.shape[0] - number * self._layout.chunk_shape[0]] if self.shape else found
+        if self.in_shards:
+            return self._load_inner(number // self._shard, (number,))[0]
+        found = self._chain.decode(memoryview(self._session.read(self._object(number), grant=self._grant)))
+        return found[: self.shape[0] - number * self._size] if self.shape else found
 
-    def _check(self, chunk: Array) -> None:
-        if self.bounds is None or not chunk.size:
+    def _load_ahead(self, numbers: Sequence[int]) -> None:
+        """Read the chunks, ascending, that are not held and are in one object with another one, at one request each."""
+        if self._shard == 1:
             return
-        low, high = chunk.min(), chunk.max()
-        if low < self.bounds.lowest or high >= self.bounds.stop:
-            raise ViewSchemaError(
-                f"the column has values {low}..{high}; the graph takes {self.bounds.lowest}..{self.bounds.stop - 1}; "
+        for shard, group in groupby(numbers, lambda number: number // self._shard):
+            absent = [number for number in group if self._cache.get((self._url, number)) is None]
+            if len(absent) > 1:
+                for number, chunk in zip(absent, self._load_inner(shard, absent), strict=True):
+                    self._keep(number, chunk)
+
+    def _load_inner(self, shard: int, numbers: Sequence[int]) -> list[Array]:
+        """Inner chunks of a shard, ascending, with one request for all that is between the first and the last byte."""
+        sharding = self._chain.sharding
+        assert sharding is not None
+        url = self._object(shard)
+        held = self._ranges(shard, url)
+        ranges = [held[number - shard * self._shard].tolist() for number in numbers]
+        first, stop = min(at for at, _ in ranges), max(at + length for at, length in ranges)
+        if first < 0:
+            number = next(number for number, (at, _) in zip(numbers, ranges, strict=True) if at < 0)
+            raise SourceMissing(
+                f"the chunk of the rows from {number * self._size} on is not in its shard {url}; a table is whole; "
                 "save the view again",
-                reason="table-invalid",
-                where=self.bounds.where,
             )
+        data = memoryview(self._session.read(url, grant=self._grant, offset=first, length=stop - first))
+        return [
+            sharding.chain.decode(data[at - first : at - first + length])[: self.shape[0] - number * self._size]
+            for number, (at, length) in zip(numbers, ranges, strict=True)
+        ]
+
+    def _ranges(self, shard: int, url: str) -> Array:
+        """Offsets and lengths int64 (k, 2) [bytes] of the inner chunks of a shard, -1 where there is none."""
+        key = (self._url, ~shard)
+        found = self._cache.get(key)
+        if found is None:
+            sharding = self._chain.sharding
+            assert sharding is not None
+            nbytes = None if sharding.index_first else self._session.stat(url, grant=self._grant).size or 0
+            at, length = (0, sharding.index_nbytes) if nbytes is None else sharding.index_range(nbytes)
+            index = memoryview(self._session.read(url, grant=self._grant, offset=at, length=length))
+            pairs = np.stack(sharding.parse_index(index, nbytes), axis=-1).reshape(-1, 2)
+            found = np.where(pairs == MISSING, -1, pairs.astype(np.int64))
+            self._cache.put(key, found)
+        return found
+
+    def _object(self, number: int) -> str:
+        """Location of a stored chunk."""
+        name = "c" + "".join(f"/{k}" for k in (number, *(0,) * (len(self.shape) - 1))) if self.shape else "c"
+        return child(self._url, name)
 
 
 def _restore(

@@ -23,6 +23,7 @@ from lazyzarr.document.features import MANIFEST, check_listed, features_of, know
 from lazyzarr.document.kept_arrays import in_one_chunk
 from lazyzarr.document.limits import Limits, check_costs, check_shapes
 from lazyzarr.document.locations import Resolver, document_url
+from lazyzarr.document.records import FieldColumn
 from lazyzarr.document.tables import TableReader
 from lazyzarr.document.wire import (
     PREFIX,
@@ -166,8 +167,9 @@ class _Part:
             _check_declared(document.schema, schemas[-1])
             for (table, name), held in row_bounds(graph, schemas).items():
                 column = graph.tables[table][name]
-                if isinstance(column, LazyColumn):  # rows that are read later fit, too
-                    column.bounds = Bounds(held.start, held.stop, self._place(place_of(table, name)))
+                if isinstance(column, (LazyColumn, FieldColumn)):  # rows that are read later fit, too
+                    stored = graph.tables[table].within.get(name, name)
+                    column.bounds = Bounds(held.start, held.stop, self._place(place_of(table, stored)))
             return in_one_chunk(graph), schemas
         except LazyZarrError as error:
             error.where = PREFIX if error.where is None else self._place(error.where)

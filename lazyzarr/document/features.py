@@ -14,6 +14,7 @@ import msgspec
 
 from lazyzarr.codecs import registry
 from lazyzarr.document.gaps import GAP
+from lazyzarr.document.records import RECORD
 from lazyzarr.errors import ViewSchemaError
 from lazyzarr.ir import extensions
 from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
@@ -31,6 +32,9 @@ ROW_VALUES = "row-values"
 """Layouts that take numbers from rows of a table."""
 GAPS = "gaps"
 """Tables of byte ranges that have gaps instead of offsets."""
+RECORDS = "records"
+"""Tables of tiles whose rows are records."""
+_OF_COLUMNS = {GAP: GAPS, RECORD: RECORDS}
 OWN_CODECS = "lazyzarr."
 """Names of codecs that our specification defines begin with this."""
 
@@ -67,7 +71,8 @@ def table_features(columns: Iterable[Iterable[str]]) -> tuple[str, ...]:
     >>> table_features([["length", "gap"], ["indices"]])
     ('gaps',)
     """
-    return (GAPS,) if any(GAP in names for names in columns) else ()
+    found = {_OF_COLUMNS[name] for names in columns for name in names if name in _OF_COLUMNS}
+    return tuple(sorted(found))
 
 
 def knows(feature: str) -> bool:
@@ -80,7 +85,7 @@ def knows(feature: str) -> bool:
     """
     return (
         feature in NODE_FEATURES
-        or feature in (ORIGINS, MANIFEST, GAPS, ROW_VALUES)
+        or feature in (ORIGINS, MANIFEST, GAPS, RECORDS, ROW_VALUES)
         or (feature.startswith(OWN_CODECS) and registry.is_known(feature))
         or (extensions.is_name(feature) and extensions.find(feature) is not None)
     )

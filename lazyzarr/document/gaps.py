@@ -186,6 +186,12 @@ def with_offsets(columns: dict[str, LazyColumn], where: str) -> dict[str, LazyCo
             reason="table-invalid",
             where=where,
         )
+    if gap.in_shards:
+        raise ViewSchemaError(
+            "gaps begin anew in every chunk, and shards have chunks in chunks; save the view again",
+            reason="table-invalid",
+            where=f"{where}.columns.{GAP}",
+        )
     found = {name: column for name, column in columns.items() if name != GAP}
     found[OFFSET] = OffsetColumn(gap, length, whose)
     return found

@@ -71,7 +71,7 @@ def encode_chunk(array: Array | Column, layout: Layout, place: tuple[int, ...]) 
     """The bytes of one chunk, padded with the fill value where it reaches over the end."""
     key = tuple(slice(k * c, (k + 1) * c) for k, c in zip(place, layout.chunk_shape, strict=True))
     cells = np.asarray(array[key[0] if len(key) == 1 else key])
-    return compile_chain(layout).encode(_padded(cells, layout.chunk_shape))
+    return compile_chain(layout).encode(_padded(cells, layout.chunk_shape, layout.fill_value))
 
 
 def chunk_shape_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, ...]:
@@ -92,11 +92,11 @@ def chunk_shape_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, .
     return tuple(chunks)
 
 
-def _padded(cells: Array, chunk_shape: tuple[int, ...]) -> Array:
+def _padded(cells: Array, chunk_shape: tuple[int, ...], value: Any = None) -> Array:
     if cells.shape == chunk_shape:
         return np.ascontiguousarray(cells).reshape(chunk_shape)
     data_type = from_numpy(cells.dtype)
-    out = fill.full(chunk_shape, fill.zero(data_type), data_type)
+    out = fill.full(chunk_shape, fill.zero(data_type) if value is None else value, data_type)
     out[tuple(slice(n) for n in cells.shape)] = cells
     return out
 

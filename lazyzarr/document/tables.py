@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -24,6 +23,7 @@ from lazyzarr.document.gaps import with_gaps, with_offsets
 from lazyzarr.document.limits import Limits, chunk_bytes, longest_chain
 from lazyzarr.document.locations import Resolver, document_url, stored, stored_all
 from lazyzarr.document.plain_array import Content, chunk_files, encode_chunk, layout_of
+from lazyzarr.document.records import RECORD, fill_of_records, layout_of_records, with_fields, with_records
 from lazyzarr.document.wire import WireColumn, WireTable, member_path
 from lazyzarr.errors import LazyZarrError, ViewSchemaError
 from lazyzarr.ir import fill
@@ -74,7 +74,7 @@ def with_stored_locations(table: Table, base: str) -> Table:
     """The table with its column of locations as the document at ``base`` has it."""
     if isinstance(table.resolve, Resolver) and table.resolve.base == base:
         return table
-    texts = _texts(table, "url")
+    texts = table.texts("url", slice(None))
     absolute = [table.resolve(text) for text in texts] if table.resolve else texts
     columns = dict(table.columns)
     columns["url_end"], columns["url"] = pack_text(stored_all(absolute, base))
@@ -86,7 +86,7 @@ def encode_inline(table: Table) -> WireTable:
     columns: dict[str, WireColumn] = {}
     for name, column in table.columns.items():
         if name in TEXT_COLUMNS:
-            texts = _texts(table, name)
+            texts = table.texts(name, slice(None))
             columns[name] = WireColumn("string", (len(texts),), data=list(texts))
         elif name.removesuffix("_end") not in TEXT_COLUMNS:
             array = np.asarray(column)
@@ -102,11 +102,13 @@ def encode_stored(table: Table) -> tuple[WireTable, TableFiles]:
     columns: dict[str, WireColumn] = {}
     documents: dict[str, dict[str, Any]] = {}
     files: list[tuple[str, Content]] = [("zarr.json", group_text())]
-    stored_columns = with_gaps(table.columns, CHUNK_ROWS)
+    stored_columns = with_gaps(with_records(table), CHUNK_ROWS)
     for name in sorted(stored_columns):
         column = stored_columns[name]
-        layout = _column_layout(name, column)
+        layout = layout_of_records(column) if name == RECORD else _column_layout(name, column)
         document = array_metadata(column.shape, layout, _dimensions(name, len(column.shape)))
+        if name == RECORD:
+            document["fill_value"] = fill_of_records(column.dtype)
         total.update(f"{name}|".encode() + msgspec.json.encode(document, order="deterministic"))
         for block in _blocks(column, layout):
             total.update(block)
@@ -172,7 +174,7 @@ class TableReader(Struct, frozen=True):
             name: self._lazy(home, wire.folder, name, wire.columns[name], _column_place(where, name))
             for name in wire.columns
         }
-        columns = with_offsets(lazy, where)
+        columns, fields = with_fields(with_offsets(lazy, where), where)
         # The name says where the table is, not what it holds: nothing a document claims makes two tables one.
         place = f"{self.view}|{wire.folder}|{self.grant}".encode() + msgspec.json.encode(wire, order="deterministic")
         made = Table(
@@ -180,6 +182,7 @@ class TableReader(Struct, frozen=True):
             name="t" + hashlib.sha256(place).hexdigest()[:24],
             resolve=resolver if located else None,
             grant=self.grant,
+            records=fields,
         )
         made.memo[HOME] = (home, WireTable(wire.columns, wire.folder))
         return made
@@ -265,12 +268,6 @@ def _text_cells(column: WireColumn, where: str) -> list[str]:
     if column.data_type != "string" or column.shape != (len(texts),) or len(texts) != len(column.data or ()):
         raise _invalid(where, "the text column is not a list of strings, one per row")
     return texts
-
-
-def _texts(table: Table, name: str) -> list[str]:
-    ends = np.asarray(table[f"{name}_end"]).tolist()
-    raw = np.asarray(table[name]).tobytes()
-    return [raw[start:stop].decode() for start, stop in pairwise([0, *ends])]
 
 
 def _column_layout(name: str, column: Column) -> Layout:

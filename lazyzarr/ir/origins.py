@@ -14,7 +14,7 @@ import numpy as np
 
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Stamp, StoredArray
-from lazyzarr.ir.tables import Column, Table, text_at
+from lazyzarr.ir.tables import Column, Table
 from lazyzarr.ir.tiles import located_rows, stamp_columns, tile_stamp
 
 FILE = -1
@@ -64,7 +64,7 @@ def origin_at(
         Loads the stamp with its digest, where it is without.
     """
     layout = int(table["layout"][row])
-    text = text_at(table["url_end"], table["url"], row)
+    text = table.text("url", row)
     url = table.resolve(text) if table.resolve else text
     if layout == FILE:
         return _stands_for(array, url, tile_stamp(table, row), layout, (), chunk_shape, table.grant), None, None

@@ -145,7 +145,7 @@ def row_layouts(graph: Graph, node: Tiles, rows: np.ndarray) -> tuple[list[Layou
     bases = {number: graph.layouts[node.layouts[number]] for number in np.unique(chosen).tolist()}
     for number, base in bases.items():
         mine, names = chosen == number, columns_of(base)
-        _check(base, {name: numbers[name][mine] for name in names}, node)
+        _check(base, {name: numbers[name][mine] for name in names}, node, table)
         for place, name in enumerate(present, 1):
             if name in names:
                 codes[mine, place] = numbers[name][mine].view(np.int64)
@@ -169,7 +169,7 @@ def row_numbers(graph: Graph, node: Tiles, row: int) -> dict[str, float]:
     table = graph.tables[node.table]
     base = graph.layouts[node.layouts[int(table["layout"][row])]]
     numbers = {name: float(table[name][row]) for name in columns_of(base)}
-    _check(base, {name: np.array([number]) for name, number in numbers.items()}, node)
+    _check(base, {name: np.array([number]) for name, number in numbers.items()}, node, table)
     return numbers
 
 
@@ -228,10 +228,13 @@ def numbers_of(table: Table) -> dict[str, Column]:
     return {name: np.asarray(table[name]) for name in COLUMNS if name in table}
 
 
-def _check(base: Layout, numbers: Mapping[str, np.ndarray], node: Tiles) -> None:
+def _check(base: Layout, numbers: Mapping[str, np.ndarray], node: Tiles, table: Table) -> None:
     wrong = numbers_problem(base, numbers)
     if wrong is not None:
-        where, text = place_of(node.table, wrong[0]), f"{wrong[0]} {wrong[1]}; save the view again"
+        where, text = (
+            place_of(node.table, table.within.get(wrong[0], wrong[0])),
+            f"{wrong[0]} {wrong[1]}; save the view again",
+        )
         raise ViewSchemaError(text, reason="table-invalid", where=where)
 
 

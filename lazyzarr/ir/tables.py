@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
+
+from lazyzarr.errors import ViewSchemaError
 
 
 class Column(Protocol):
@@ -30,6 +33,24 @@ class Column(Protocol):
     def __getitem__(self, key: Any, /) -> Any: ...
 
 
+class Records(Protocol):
+    """What a table must offer whose rows are records."""
+
+    @property
+    def name(self) -> str:
+        """Of the stored column."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns that are fields of it."""
+        ...
+
+    def row(self, number: int, /) -> Mapping[str, Any]:
+        """Python values of one row, tuples of those of columns with two axes; texts as bytes."""
+        ...
+
+
 class Table:
     """Named columns with an identity.
 
@@ -43,6 +64,8 @@ class Table:
         Makes a location of a text column absolute; absent: it is.
     grant
         Which access grant of the reader the locations are looked up in.
+    records
+        Columns that are fields of one that is stored, as a reader of the table has them.
 
     Examples
     --------
@@ -50,7 +73,7 @@ class Table:
     2
     """
 
-    __slots__ = ("columns", "grant", "memo", "name", "resolve")
+    __slots__ = ("columns", "grant", "memo", "name", "records", "resolve")
 
     def __init__(
         self,
@@ -59,8 +82,10 @@ class Table:
         name: str = "",
         resolve: Callable[[str], str] | None = None,
         grant: str = "",
+        records: Records | None = None,
     ) -> None:
         self.columns = dict(columns)
+        self.records = records
         self.resolve = resolve
         self.grant = grant
         self.memo: dict[str, Any] = {}
@@ -76,6 +101,11 @@ class Table:
     def in_memory(self) -> bool:
         """Whether no column has to be loaded from where it is stored."""
         return all(isinstance(column, np.ndarray) for column in self.columns.values())
+
+    @property
+    def within(self) -> Mapping[str, str]:
+        """Columns that are fields of another one: name to the name of that."""
+        return {} if self.records is None else dict.fromkeys(self.records.columns, self.records.name)
 
     def __getitem__(self, column: str) -> Column:
         return self.columns[column]
@@ -93,11 +123,77 @@ class Table:
         return f"Table({self.name!r}, rows={self.rows}, columns={list(self.columns)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.columns, self.name, self.resolve, self.grant)
+        return _restore, (self.columns, self.name, self.resolve, self.grant, self.records)
+
+    def number(self, column: str, row: int) -> int:
+        """One row of a column of integers."""
+        if self.records is not None and column in self.records.columns:
+            return self.records.row(row)[column]
+        return int(self.columns[column][row])
+
+    def numbers(self, column: str, row: int) -> list[int]:
+        """One row of a column of integers that has two axes."""
+        if self.records is not None and column in self.records.columns:
+            return [*self.records.row(row)[column]]
+        return np.asarray(self.columns[column][row]).tolist()
+
+    def text(self, column: str, row: int) -> str:
+        """One row of a text column.
+
+        Raises
+        ------
+        ViewSchemaError
+            ``table-invalid``: the bytes are not UTF-8.
+
+        Examples
+        --------
+        >>> ends, blob = pack_text(["ab", "", "c"])
+        >>> Table({"url": blob, "url_end": ends}).text("url", 2)
+        'c'
+        """
+        if self.records is not None and column in self.records.columns:
+            return self._decoded(column, [self.records.row(row)[column]])[0]
+        return self.texts(column, slice(row, row + 1))[0]
+
+    def texts(self, column: str, rows: slice | np.ndarray) -> list[str]:
+        """Some rows of a text column, a slice of step 1 or int64 (n,). Raises as `text`."""
+        cells = self.columns[column]
+        if cells.dtype.kind == "S":
+            return self._decoded(column, np.asarray(cells[rows]).tolist())
+        ends = self.columns[f"{column}_end"]
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(ends.shape[0])
+            return self._decoded(column, _neighbours(ends, cells, start, stop))
+        return self._decoded(column, [_neighbours(ends, cells, row, row + 1)[0] for row in rows.tolist()])
+
+    def _decoded(self, column: str, texts: list[bytes]) -> list[str]:
+        try:
+            return [text.decode() for text in texts]
+        except UnicodeDecodeError as error:
+            raise ViewSchemaError(
+                f"a text is not UTF-8 ({error.reason}); save the view again",
+                reason="table-invalid",
+                where=place_of(self.name, self.within.get(column, column)),
+            ) from None
 
 
-def _restore(columns: Mapping[str, Column], name: str, resolve: Callable[[str], str] | None, grant: str) -> Table:
-    return Table(columns, name=name, resolve=resolve, grant=grant)
+def _neighbours(ends: Column, blob: Column, start: int, stop: int) -> list[bytes]:
+    """Texts of rows side by side, cut out of one range of the bytes."""
+    bounds = np.asarray(ends[max(start - 1, 0) : stop]).tolist()
+    if start == 0:
+        bounds.insert(0, 0)
+    raw = bytes(np.asarray(blob[bounds[0] : bounds[-1]])) if stop > start else b""
+    return [raw[a - bounds[0] : b - bounds[0]] for a, b in pairwise(bounds)]
+
+
+def _restore(
+    columns: Mapping[str, Column],
+    name: str,
+    resolve: Callable[[str], str] | None,
+    grant: str,
+    records: Records | None,
+) -> Table:
+    return Table(columns, name=name, resolve=resolve, grant=grant, records=records)
 
 
 def place_of(table: str, column: str = "") -> str:
@@ -138,16 +234,3 @@ def pack_text(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     raw = [text.encode() for text in texts]
     ends = np.cumsum([len(r) for r in raw], dtype=np.int64) if raw else np.zeros(0, np.int64)
     return ends, np.frombuffer(b"".join(raw), np.uint8)
-
-
-def text_at(ends: Column, blob: Column, row: int) -> str:
-    """Row ``row`` of a text column.
-
-    Examples
-    --------
-    >>> text_at(*pack_text(["ab", "", "c"]), 2)
-    'c'
-    """
-    bounds = np.asarray(ends[max(row - 1, 0) : row + 1])
-    start, stop = (0, int(bounds[0])) if row == 0 else (int(bounds[0]), int(bounds[1]))
-    return bytes(np.asarray(blob[start:stop])).decode()

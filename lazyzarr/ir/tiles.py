@@ -7,7 +7,6 @@ rows than asked for: a view of very many arrays is opened without reading their 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Stamp, StoredArray
 from lazyzarr.ir.nodes import Tiles
-from lazyzarr.ir.tables import Column, Table, pack_text, text_at
+from lazyzarr.ir.tables import Column, Table, pack_text
 
 NONE = -1
 """In integer columns of stamps: the stamp does not have this field."""
@@ -66,13 +65,12 @@ def tile_arrays(graph: Graph, node: Tiles, rows: np.ndarray) -> list[StoredArray
     if not len(rows):
         return []
     table = graph.tables[node.table]
-    first, stop = int(rows[0]), int(rows[-1]) + 1
-    key = slice(first, stop) if stop - first == len(rows) else rows
+    key = _key(rows)
     layouts = np.asarray(table["layout"][key]).tolist()
     shapes = np.asarray(table["shape"][key]).tolist()
-    urls = _texts(table, "url", rows)
+    urls = table.texts("url", key)
     refs = np.asarray(table["refs_first"][key]).tolist() if node.refs else [0] * len(rows)
-    stamps = _stamps(table, rows, key)
+    stamps = _stamps(table, key)
     return [
         StoredArray(
             layout=node.layouts[layout],
@@ -89,21 +87,22 @@ def tile_arrays(graph: Graph, node: Tiles, rows: np.ndarray) -> list[StoredArray
 
 def located_rows(table: Table, rows: np.ndarray) -> list[tuple[str, Stamp | None]]:
     """Absolute locations and stamps of some rows (n,), ascending."""
-    urls = _texts(table, "url", rows)
+    key = _key(rows)
+    urls = table.texts("url", key)
     absolute = [table.resolve(url) for url in urls] if table.resolve else urls
-    return list(zip(absolute, _stamps(table, rows, rows), strict=True))
+    return list(zip(absolute, _stamps(table, key), strict=True))
 
 
 def tile_array(graph: Graph, node: Tiles, row: int, *, digest: bool = True) -> StoredArray:
     """The stored array of one row; without ``digest`` that of its stamp is not loaded, see `tile_stamp`."""
     table = graph.tables[node.table]
-    url = text_at(table["url_end"], table["url"], row)
+    url = table.text("url", row)
     return StoredArray(
-        layout=node.layouts[int(table["layout"][row])],
-        shape=tuple(np.asarray(table["shape"][row]).tolist()),
+        layout=node.layouts[table.number("layout", row)],
+        shape=tuple(table.numbers("shape", row)),
         location=table.resolve(url) if table.resolve else url,
         refs=node.refs,
-        refs_first=int(table["refs_first"][row]) if node.refs else 0,
+        refs_first=table.number("refs_first", row) if node.refs else 0,
         stamp=tile_stamp(table, row, digest=digest),
         grant=table.grant,
     )
@@ -114,10 +113,10 @@ def tile_stamp(table: Table, row: int, *, digest: bool = True) -> Stamp | None:
     columns = table.columns
     found: dict[str, Any] = {}
     for field in _STAMP_NUMBERS:
-        if field in columns and (value := int(columns[field][row])) != NONE:
+        if field in columns and (value := table.number(field, row)) != NONE:
             found[field] = value
     for field in _STAMP_TEXTS if digest else _STAMP_TEXTS[:1]:
-        if field in columns and (text := text_at(columns[f"{field}_end"], columns[field], row)):
+        if field in columns and (text := table.text(field, row)):
             found[field] = text
     return Stamp(**found) if found else None
 
@@ -125,27 +124,20 @@ def tile_stamp(table: Table, row: int, *, digest: bool = True) -> Stamp | None:
 def tile_box(graph: Graph, node: Tiles, row: int) -> tuple[slice, ...]:
     """The box of the view that the array of a row fills."""
     table = graph.tables[node.table]
-    origin = np.asarray(table["origin"][row : row + 1])[0].tolist()
-    shape = np.asarray(table["shape"][row : row + 1])[0].tolist()
+    origin, shape = table.numbers("origin", row), table.numbers("shape", row)
     if node.new_axis is not None:
         shape.insert(node.new_axis, 1)
     return tuple(slice(o, o + n) for o, n in zip(origin, shape, strict=True))
 
 
-def _texts(table: Table, column: str, rows: np.ndarray) -> list[str]:
-    """Texts of some rows: neighbours are cut out of one range of the blob."""
-    ends, blob = table[f"{column}_end"], table[column]
-    if int(rows[-1]) - int(rows[0]) + 1 != len(rows):
-        return [text_at(ends, blob, row) for row in rows.tolist()]
-    first, stop = int(rows[0]), int(rows[-1]) + 1
-    bounds = np.asarray(ends[max(first - 1, 0) : stop]).tolist()
-    if first == 0:
-        bounds.insert(0, 0)
-    raw = bytes(np.asarray(blob[bounds[0] : bounds[-1]]))
-    return [raw[a - bounds[0] : b - bounds[0]].decode() for a, b in pairwise(bounds)]
+def _key(rows: np.ndarray) -> slice | np.ndarray:
+    """Rows, ascending, as a slice where they are neighbours: of a stored column that is one range."""
+    if len(rows) and int(rows[-1]) - int(rows[0]) + 1 == len(rows):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
 
 
-def _stamps(table: Table, rows: np.ndarray, key: slice | np.ndarray) -> list[Stamp | None]:
+def _stamps(table: Table, key: slice | np.ndarray) -> list[Stamp | None]:
     found: dict[str, list[Any]] = {}
     for field in _STAMP_NUMBERS:
         if field in table:
@@ -153,8 +145,8 @@ def _stamps(table: Table, rows: np.ndarray, key: slice | np.ndarray) -> list[Sta
             found[field] = [None if value == NONE else value for value in values]
     for field in _STAMP_TEXTS:
         if field in table:
-            found[field] = [text or None for text in _texts(table, field, rows)]
+            found[field] = [text or None for text in table.texts(field, key)]
     if not found:
-        return [None] * len(rows)
+        return [None] * len(np.asarray(table["layout"][key]))
     stamps = [Stamp(**dict(zip(found, values, strict=True))) for values in zip(*found.values(), strict=True)]
     return [None if stamp == Stamp() else stamp for stamp in stamps]

@@ -109,7 +109,7 @@ def row_bounds(graph: Graph, schemas: tuple[Schema, ...]) -> dict[tuple[str, str
     for name in [name for name, column in held if column == "origin"]:
         held[name, "shape"] = held[name, "origin"]
         for text in TEXT_COLUMNS:
-            if text in graph.tables[name]:
+            if f"{text}_end" in graph.tables[name]:
                 bound(name, f"{text}_end", graph.tables[name][text].shape[0] + 1)
     for array in graph.arrays:
         if array.refs is not None:
@@ -355,7 +355,7 @@ def _tile_rows(graph: Graph, node: Tiles, where: str) -> Generator[Problem, None
     if (np.diff(order) < 0).any():
         yield Problem("graph-canonical", where, "the tiles are not sorted by origin")
     for name in TEXT_COLUMNS:
-        if name in table and (np.diff(np.asarray(table[f"{name}_end"])) < 0).any():
+        if f"{name}_end" in table and (np.diff(np.asarray(table[f"{name}_end"])) < 0).any():
             yield Problem("table-invalid", place_of(node.table, name), "the ends of a text column fall")
     ends = origin.astype(np.uint64) + shape.astype(np.uint64)  # a sum of two int64 may wrap
     if (ends < 2**63).all():

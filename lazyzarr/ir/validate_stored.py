@@ -180,7 +180,7 @@ def _columns(table: Table, known: dict[str, str], required: tuple[str, ...], tab
         elif column.dtype != np.dtype(known[name]) or len(column.shape) != 1:
             yield Problem(
                 "table-invalid",
-                place_of(table_name, name),
+                place_of(table_name, table.within.get(name, name)),
                 f"the column is {column.dtype} of rank {len(column.shape)}, not {np.dtype(known[name])} of rank 1",
             )
     if len(rows) > 1:
@@ -193,17 +193,27 @@ def _tile_table(graph: Graph, node: Tiles, where: str) -> Iterator[Problem]:
     if node.new_axis is not None and not 0 <= node.new_axis < rank:
         yield Problem("graph-shape", where, f"new axis {node.new_axis} is outside the rank {rank}")
     wide = {"origin": rank, "shape": tiles_rank(node)}
-    texts = [name for name in TEXT_COLUMNS if name in table or f"{name}_end" in table]
+    texts = [
+        name
+        for name in TEXT_COLUMNS
+        if (name in table or f"{name}_end" in table) and table.within.get(name) is None  # fields have no ends
+    ]
     numbers = {**_TILE_NUMBERS, **{f"{name}_end": "i8" for name in texts}}
-    blobs = {"url", *texts}
-    flat = Table({k: c for k, c in table.columns.items() if k not in wide and k not in blobs}, name=table.name)
-    required = ("layout", "url_end", *(f"{name}_end" for name in texts), *(("refs_first",) if node.refs else ()))
+    blobs = {*texts, *(() if "url" in table.within else ("url",))}
+    flat = Table(
+        {k: c for k, c in table.columns.items() if k not in wide and k not in TEXT_COLUMNS},
+        name=table.name,
+        records=table.records,
+    )
+    url = () if "url" in table.within else ("url_end",)
+    required = ("layout", *url, *(f"{name}_end" for name in texts), *(("refs_first",) if node.refs else ()))
     yield from _columns(flat, numbers, tuple(dict.fromkeys(required)), node.table)
     for name, width in wide.items():
         if name not in table:
             yield Problem("table-invalid", place_of(node.table), f"the column {name} is missing")
         elif table[name].shape[1:] != (width,) or table[name].dtype != np.dtype("i8"):
-            yield Problem("table-invalid", place_of(node.table, name), f"the column is not int64 (rows, {width})")
+            text = f"the column {name} is not int64 (rows, {width})"
+            yield Problem("table-invalid", place_of(node.table, table.within.get(name, name)), text)
         elif "layout" in table and table[name].shape[:1] != table["layout"].shape:
             yield Problem("table-invalid", place_of(node.table), f"the column {name} has another length than layout")
     for name in sorted(blobs):

@@ -24,6 +24,8 @@ from lazyzarr.lower.placements import AFFINE, NO_POOL, Placements, inserted, who
 
 _ROWS_AT_ONCE = 1 << 16
 _ROWS_BISECTED = 1 << 8
+_GUESSES = 3
+"""Rows side by side that are looked at before a bisection."""
 _Lengths = Callable[[slice | np.ndarray], np.ndarray]
 """int64 (k, r): cells of the view from the first to the last of some rows of a table."""
 
@@ -171,7 +173,7 @@ def _check_boxes(origin: np.ndarray, length: np.ndarray, node: Tiles) -> None:
         raise ViewSchemaError("tiles of the view overlap; save the view again", reason="overlap")
 
 
-def nearby(tile_table: Table, box: Box, most: int) -> range:
+def nearby(tile_table: Table, node: Tiles, box: Box, most: int) -> range:
     """At most so many rows that may meet a box, found without reading whole columns; empty where `meeting` has to.
 
     If boxes of these rows that do not overlap fill the box, no other row can meet it. Else ask `meeting`.
@@ -182,9 +184,35 @@ def nearby(tile_table: Table, box: Box, most: int) -> range:
         tile_table.memo["axis"] = _first_varying(tile_table["origin"])
     axis = tile_table.memo["axis"]
     low, high = box[axis]
-    first = _last_from(tile_table, axis, low)
-    last = first if high == low + 1 else _last_from(tile_table, axis, high - 1)
+    first = _row_at(tile_table, node, axis, low)
+    last = first if high == low + 1 else _row_at(tile_table, node, axis, high - 1)
     return range(first, last + 1) if first >= 0 and last < first + most else range(0)
+
+
+def _row_at(tile_table: Table, node: Tiles, axis: int, cell: int) -> int:
+    """A row whose tile has a cell on the axis to bisect on, or the last one that starts before it; -1: none."""
+    memo, last = tile_table.memo, tile_table.rows - 1
+    if "even" not in memo:
+        memo["even"] = tuple(tile_table.numbers("origin", row)[axis] for row in (0, last))
+    first, end = memo["even"]
+    if not first <= cell:
+        return -1
+    # most tables have tiles that are about equally long
+    guess = min((cell - first) * last // (end - first), last) if end > first else last
+    for _ in range(_GUESSES):
+        start = tile_table.numbers("origin", guess)[axis]
+        length = 1 if axis == node.new_axis else tile_table.numbers("shape", guess)[_of_tile(node, axis)]
+        if start <= cell < start + length:
+            return guess
+        guess += 1 if cell > start else -1
+        if not 0 <= guess <= last:
+            break
+    return _last_from(tile_table, axis, cell)
+
+
+def _of_tile(node: Tiles, axis: int) -> int:
+    """The axis of a tile that an axis of the view is."""
+    return axis - 1 if node.new_axis is not None and axis > node.new_axis else axis
 
 
 def _last_from(tile_table: Table, axis: int, cell: int) -> int:

@@ -182,7 +182,7 @@ class _Pull:
     def _tiles(self, node: Tiles, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
         bounds = tuple((min(a.start, last(a)), max(a.start, last(a)) + 1) for a in axes)
         table = self.graph.tables[node.table]
-        parts = self._parts(node, nearby(table, bounds, MOST_BRANCHES), axes, box)
+        parts = self._parts(node, nearby(table, node, bounds, MOST_BRANCHES), axes, box)
         if parts is None:
             rows = meeting(table, bounds, node)
             if len(rows) > MOST_BRANCHES:
@@ -235,7 +235,7 @@ class _Pull:
             lengths = list(leaf.array.shape)
             if node.new_axis is not None:
                 lengths.insert(node.new_axis, 1)
-            found = kept[key] = (leaf, np.asarray(table["origin"][row]).tolist(), lengths)
+            found = kept[key] = (leaf, table.numbers("origin", row), lengths)
         return found
 
     def _row(self, node: Tiles, row: int) -> _Leaf:

@@ -17,6 +17,8 @@ DOCUMENTS = {
     "manifest": "e238f85ad152a191236c911d518bfa8318a4d3722a3d8fe2b4ad3ca92aafcbdc",
     "manifest-boxes": "ed7230f487a5831b0dacce1ad4f5f30cab0d0190f9a2340e6512ff10ec3ad258",
     "manifest-windows": "1daf93417b20a7415e99a9ee8e42dfe7d9f1affb63102fa6e3e1d5f6b2345050",
+    "row-values-columns": "72932dd8cc9d0be8b14811be95904a1b6bc66c6b13d98d7ddd2b612ad085d506",
+    "tiles-columns": "65b9eabde3933de2ccd9e57ce01c38d15e41b275149ea5d59de6bb058256e45f",
 }
 """Digests of the documents; one that is written anew is no saved one."""
 

@@ -13,7 +13,6 @@ from lazyzarr.ir import fill
 from lazyzarr.ir.chunk_keys import chunk_keys
 from lazyzarr.ir.graph import Graph
 from lazyzarr.ir.layout import Layout, StoredArray
-from lazyzarr.ir.tables import text_at
 
 
 class WholeArrays:
@@ -72,7 +71,7 @@ class WholeArrays:
         if state == 3:
             return bytes(self.graph.tables[array.inline or ""]["bytes"])[offset : offset + length]
         origin = int(refs["origin"][row])
-        path = _path(text_at(origins["url_end"], origins["url"], origin))
+        path = _path(origins.text("url", origin))
         code = int(origins["layout"][origin])
         if state == 2:
             return path.read_bytes()

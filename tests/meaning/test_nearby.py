@@ -39,7 +39,7 @@ def test_as_meeting(grid):
             low = np.array([rng.integers(0, axis.sum()) for axis in lengths])
             high = np.minimum(low + rng.integers(1, 8, len(grid)), [axis.sum() for axis in lengths])
             box = tuple(zip(low.tolist(), high.tolist(), strict=True))
-            rows = nearby(table, box, MOST)
+            rows = nearby(table, node, box, MOST)
             assert len(rows) <= MOST
             if not len(rows):
                 continue

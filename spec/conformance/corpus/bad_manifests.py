@@ -77,6 +77,32 @@ def _gaps(
     return _schema(name, document, reason, where)
 
 
+FIELDS = {
+    "origin.0": "int64",
+    "origin.1": "int64",
+    "shape.0": "int64",
+    "shape.1": "int64",
+    "layout": "int32",
+    "url": {"name": "null_terminated_bytes", "configuration": {"length_bytes": 12}},
+}
+
+
+def _records(name: str, reason: str, *, where: str = "", listed: bool = True, more: Any = None, **fields: Any) -> Bad:
+    """A table of tiles in records: fields with other types (None: without), and columns beside them."""
+    held = {key: kind for key, kind in {**FIELDS, **fields}.items() if kind is not None}
+    kind = {"name": "struct", "configuration": {"fields": [{"name": k, "data_type": v} for k, v in held.items()]}}
+    types = {"record": kind, **(more or {})}
+    columns = {
+        key: {"data_type": kind, "shape": [4], "chunk_shape": [4], "codecs": [LITTLE]} for key, kind in types.items()
+    }
+    node = {"op": "tiles", "table": "t", "shape": [4, 6], "data_type": "int16", "fill_value": 0, "layouts": [0]}
+    tables = {"t": {"folder": "t0", "columns": columns}}
+    document = with_graph(
+        [node], (4, 6), requires=("records", "tiles") if listed else ("tiles",), arrays=[], tables=tables
+    )
+    return _schema(name, document, reason, where or f"{TABLES}.t.columns.record")
+
+
 ARRAY = f"{HERE}.graph.arrays[0]"
 TABLES = f"{HERE}.graph.tables"
 CASES = (
@@ -113,6 +139,17 @@ CASES = (
     ),
     _gaps("gaps-beside-offset", "table-invalid", f"{TABLES}.r", gap="int64", length="uint64", offset="uint64"),
     _gaps("gaps-in-the-document", "table-invalid", f"{TABLES}.r", folder=False, gap="int64", length="uint64"),
+    _records("records-not-listed", "document-requires", where=f"{HERE}.requires", listed=False),
+    _records("records-field-unknown", "table-invalid", color="int32"),
+    _records("records-field-of-another-type", "table-invalid", layout="int64"),
+    _records("records-text-of-another-type", "table-invalid", url="int64"),
+    _records("records-digest", "table-invalid", digest=FIELDS["url"]),
+    _records("records-cell-out-of-order", "table-invalid", **{"shape.1": None, "shape.2": "int64"}),
+    _records("records-of-another-rank", "table-invalid", **{"origin.1": None}),
+    _records("records-beside-a-column", "table-invalid", more={"layout": "int32"}),
+    _records("records-beside-an-end", "table-invalid", more={"url_end": "int64"}),
+    _records("records-without-layout", "table-invalid", where=f"{TABLES}.t", layout=None),
+    _records("records-of-no-fields", "table-invalid", more={"record": "int64"}),
     _schema("manifest-of-another-graph", _of_another(), "document-digest", f"{HERE}.manifest.of"),
     _schema("manifest-not-listed", _not_listed(), "document-requires", f"{HERE}.requires"),
     _schema("manifest-of-an-unknown-form", _of_a_form(), "document-member", f"{HERE}.manifest.form"),

@@ -9,10 +9,12 @@ from __future__ import annotations
 import bz2
 import lzma
 import struct
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numcodecs
 import numpy as np
 import zarr
@@ -455,13 +457,62 @@ def _lines(case: Case, one: View) -> View:
     return case.node(node, layouts=one.ir.layouts, arrays=one.ir.arrays, tables=[table])
 
 
+def _field(folder: Path, field: str, cells: dict[int, Any]) -> None:
+    """Set a field of some records of the stored table of a case."""
+    path = next((folder / "view.zarr" / "tables").rglob("record/zarr.json")).parent
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zarr-python warns of types without a specification of their own
+        array = zarr.open_array(path, mode="r+")
+        rows = np.asarray(array[:])
+        for row, cell in cells.items():
+            rows[field][row] = cell
+        array[:] = rows
+
+
+def tiles_table_of_no_text(case: Case) -> None:
+    """The location in one record is not UTF-8."""
+    values = ramp(300)
+    one = case.zarr("a.zarr", values[:1], (1,), fill_value=0)
+    table = tile_table(list(one.ir.arrays) * 300, [(row,) for row in range(300)], [0] * 300)
+    _finish(
+        case,
+        case.node(Tiles("tiles", (300,), "int16", 0, (0,)), layouts=one.ir.layouts, tables=[table]),
+        lambda folder: _field(folder, "url", {7: b"../sources/\xff.zarr"}),
+        error="ViewSchemaError",
+        reason="table-invalid",
+        about="the location in row 7 of a table beside the document is no text",
+        readable=[(0, 7)],
+        values=np.repeat(values[:1], 7),
+    )
+
+
+def tiles_table_shard_without_rows(case: Case) -> None:
+    """The second chunk in a shard of records is missing."""
+
+    def damage(folder: Path) -> None:
+        path = next((folder / "view.zarr" / "tables").rglob("record/c/0"))
+        held = bytearray(path.read_bytes())
+        held[16:32] = b"\xff" * 16
+        held[32:36] = google_crc32c.value(bytes(held[:32])).to_bytes(4, "little")
+        path.write_bytes(bytes(held))
+
+    one = case.zarr("a.zarr", ramp(1), (1,), fill_value=0)
+    table = tile_table(list(one.ir.arrays) * 300, [(row,) for row in range(300)], [0] * 300)
+    _finish(
+        case,
+        case.node(Tiles("tiles", (300,), "int16", 0, (0,)), layouts=one.ir.layouts, tables=[table]),
+        damage,
+        error="SourceMissing",
+        reason="source-missing",
+        about="rows from 256 on of a table beside the document are not in their shard",
+    )
+
+
 def tiles_table_not_sorted(case: Case) -> None:
     """Rows of a stored table of tiles change places, so that bisection finds one of them too few."""
 
     def damage(folder: Path) -> None:
-        path = next((folder / "view.zarr" / "tables").rglob("origin/zarr.json")).parent
-        array = zarr.open_array(path, mode="r+")
-        array[7], array[200] = 200, 7
+        _field(folder, "origin.0", {7: 200, 200: 7})
 
     values = ramp(300)
     one = case.zarr("a.zarr", values[:1], (1,), fill_value=0)
@@ -480,8 +531,7 @@ def row_values_table_of_no_number(case: Case) -> None:
     """A scale factor in a stored table becomes NaN: its cells would all be missing values."""
 
     def damage(folder: Path) -> None:
-        path = next((folder / "view.zarr" / "tables").rglob("scale_factor/zarr.json")).parent
-        zarr.open_array(path, mode="r+")[7] = np.nan
+        _field(folder, "scale_factor", {7: np.nan})
 
     one = case.zarr("a.zarr", ramp(1), (1,), fill_value=0)
     conf: dict[str, Any] = {"scale_factor": "row", "add_offset": None, "fill_values": []}
@@ -556,6 +606,12 @@ CASES = (
     *(chunk_that_is_no_gzip, checksum, checksum_in_a_bzip2_stream, checksum_in_a_zlib_stream, text_that_is_no_utf_8),
     *(variable_cells_fewer, variable_cells_more, variable_cells_cut_short, variable_cells_and_more),
     *(table_chunk_gone, table_index_outside, tiles_table_outside_the_policy, boxes_table_overlap),
-    *(tiles_table_not_sorted, boxes_table_not_sorted, row_values_table_of_no_number),
+    *(
+        tiles_table_not_sorted,
+        tiles_table_of_no_text,
+        tiles_table_shard_without_rows,
+        boxes_table_not_sorted,
+        row_values_table_of_no_number,
+    ),
     *(cast_of_what_does_not_fit, unpack_of_what_is_no_integer),
 )

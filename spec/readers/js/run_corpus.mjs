@@ -5,10 +5,10 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { inlineCells } from "./src/columns.js";
 import { digestOf } from "./src/digest.js";
 import { LIMITS, ViewError, open, openBytes } from "./src/index.js";
 import { parseJson } from "./src/json.js";
-import { inlineCells } from "./src/tables.js";
 import { dataType, oneCell } from "./src/types.js";
 
 /** @param {string} name */

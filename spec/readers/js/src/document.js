@@ -7,7 +7,7 @@ import { rowColumns } from "./rowvalues.js";
 
 const SCHEMA = JSON.parse(readFileSync(new URL("../../../schema/lazyzarr-1.schema.json", import.meta.url), "utf-8"));
 const BASIC_NODES = ["source", "fill", "index", "transpose", "concat", "stack"];
-const FEATURES = ["tiles", "boxes", "take", "broadcast", "overlay", "recode", "decode", "origins", "gaps", "row-values", "manifest", "lazyzarr.unpack"];
+const FEATURES = ["tiles", "boxes", "take", "broadcast", "overlay", "recode", "decode", "origins", "gaps", "records", "row-values", "manifest", "lazyzarr.unpack"];
 const ROOT = "$.attributes.lazyzarr";
 
 /** @typedef {import("./json.js").Json} Json */
@@ -139,7 +139,10 @@ function checkRequires(document) {
     for (const chain of chainsOf(graph)) for (const name of codecNames(chain)) if (name.startsWith("lazyzarr.")) used.add(name);
     if ((graph.arrays ?? []).some((/** @type {any} */ array) => array.origins != null)) used.add("origins");
     if ((graph.layouts ?? []).some((/** @type {any} */ layout) => rowColumns(layout).length > 0)) used.add("row-values");
-    for (const table of Object.values(graph.tables ?? {})) if ("gap" in /** @type {any} */ (table).columns) used.add("gaps");
+    for (const { columns } of /** @type {any[]} */ (Object.values(graph.tables ?? {}))) {
+      if ("gap" in columns) used.add("gaps");
+      if ("record" in columns) used.add("records");
+    }
   }
   for (const name of used) {
     if (!document.requires.includes(name) && FEATURES.includes(name)) {

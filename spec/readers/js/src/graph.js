@@ -3,11 +3,12 @@
 import { checkArray, checkTileRows } from "./arrays.js";
 import { checkBoxes } from "./boxes.js";
 import { cellCount, makeChain } from "./codecs.js";
+import { makeColumn } from "./columns.js";
 import { member, refuse } from "./errors.js";
 import { inferNode } from "./infer.js";
 import { canonicalText } from "./json.js";
 import { checkMarkers, rowColumns, withNumbers } from "./rowvalues.js";
-import { makeColumn, makeTable } from "./tables.js";
+import { makeTable } from "./tables.js";
 import { dataType, oneCell } from "./types.js";
 
 /** @typedef {import("./types.js").DataType} DataType */

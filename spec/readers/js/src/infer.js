@@ -61,7 +61,7 @@ function tiles(graph, wire, where) {
   if (layouts.some((/** @type {any} */ layout) => layout.chunkShape.length !== inner)) badShape("a layout has another rank", where);
   const table = graph.table(wire.table, "tiles", `${where}.table`);
   for (const [name, width] of Object.entries({ origin: rank, shape: inner })) {
-    if (table.columns[name].width !== width) refuse("table-invalid", `${name} has another width`, graph.tablePlace(wire.table, name));
+    if (table.columns[name].width !== width) refuse("table-invalid", `${name} has another width`, table.columns[name].where);
   }
   for (const { rows } of layouts) {
     for (const name of rows?.names ?? []) if (!table.has(name)) refuse("table-invalid", `${name} is missing`, graph.tablePlace(wire.table));

@@ -34,12 +34,14 @@ function structType(fields, where) {
   if (!Array.isArray(fields) || fields.length === 0) return null;
   /** @type {NonNullable<DataType["fields"]>} */
   const members = [];
+  const names = new Set();
   let size = 0;
   for (const field of fields) {
     const { name, data_type: spec } = Array.isArray(field) && field.length === 2 ? { name: field[0], data_type: field[1] } : (field ?? {});
     if (typeof name !== "string" || (typeof spec !== "string" && typeof spec?.name !== "string")) return null;
     const type = dataType(spec, where);
-    if (isVariable(type) || members.some((member) => member.name === name)) return null;
+    if (isVariable(type) || names.has(name)) return null;
+    names.add(name);
     members.push({ name, type, at: size });
     size += type.size;
   }
