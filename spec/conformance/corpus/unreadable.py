@@ -469,20 +469,24 @@ def _field(folder: Path, field: str, cells: dict[int, Any]) -> None:
         array[:] = rows
 
 
+def _tiled(case: Case) -> View:
+    """One array of one cell, 300 times side by side, in a table beside the document."""
+    one = case.zarr("a.zarr", ramp(300)[:1], (1,), fill_value=0)
+    table = tile_table(list(one.ir.arrays) * 300, [(row,) for row in range(300)], [0] * 300)
+    return case.node(Tiles("tiles", (300,), "int16", 0, (0,)), layouts=one.ir.layouts, tables=[table])
+
+
 def tiles_table_of_no_text(case: Case) -> None:
     """The location in one record is not UTF-8."""
-    values = ramp(300)
-    one = case.zarr("a.zarr", values[:1], (1,), fill_value=0)
-    table = tile_table(list(one.ir.arrays) * 300, [(row,) for row in range(300)], [0] * 300)
     _finish(
         case,
-        case.node(Tiles("tiles", (300,), "int16", 0, (0,)), layouts=one.ir.layouts, tables=[table]),
+        _tiled(case),
         lambda folder: _field(folder, "url", {7: b"../sources/\xff.zarr"}),
         error="ViewSchemaError",
         reason="table-invalid",
         about="the location in row 7 of a table beside the document is no text",
         readable=[(0, 7)],
-        values=np.repeat(values[:1], 7),
+        values=np.repeat(ramp(300)[:1], 7),
     )
 
 
@@ -496,11 +500,9 @@ def tiles_table_shard_without_rows(case: Case) -> None:
         held[32:36] = google_crc32c.value(bytes(held[:32])).to_bytes(4, "little")
         path.write_bytes(bytes(held))
 
-    one = case.zarr("a.zarr", ramp(1), (1,), fill_value=0)
-    table = tile_table(list(one.ir.arrays) * 300, [(row,) for row in range(300)], [0] * 300)
     _finish(
         case,
-        case.node(Tiles("tiles", (300,), "int16", 0, (0,)), layouts=one.ir.layouts, tables=[table]),
+        _tiled(case),
         damage,
         error="SourceMissing",
         reason="source-missing",
@@ -514,12 +516,9 @@ def tiles_table_not_sorted(case: Case) -> None:
     def damage(folder: Path) -> None:
         _field(folder, "origin.0", {7: 200, 200: 7})
 
-    values = ramp(300)
-    one = case.zarr("a.zarr", values[:1], (1,), fill_value=0)
-    table = tile_table(list(one.ir.arrays) * 300, [(row,) for row in range(300)], [0] * 300)
     _finish(
         case,
-        case.node(Tiles("tiles", (300,), "int16", 0, (0,)), layouts=one.ir.layouts, tables=[table]),
+        _tiled(case),
         damage,
         error="ViewSchemaError",
         reason="graph-canonical",
