@@ -186,7 +186,7 @@ def with_offsets(columns: dict[str, LazyColumn], where: str) -> dict[str, LazyCo
             reason="table-invalid",
             where=where,
         )
-    if gap.in_shards:
+    if any(codec.name == "sharding_indexed" for codec in gap._layout.codecs):
         raise ViewSchemaError(
             "gaps begin anew in every chunk, and shards have chunks in chunks; save the view again",
             reason="table-invalid",

@@ -42,6 +42,16 @@ def _schema(name: str, document: Any, reason: str, where: str) -> Bad:
     return Bad(name, document, "ViewSchemaError", reason, where)
 
 
+def _gaps_in_shards() -> Bad:
+    """A column of gaps whose chunks have chunks."""
+    name, where = "gaps-in-shards", f"{HERE}.graph.tables.r.columns.gap"
+    bad = _gaps(name, "table-invalid", where, gap="int64", length="uint64")
+    shards = {"chunk_shape": [2], "codecs": [LITTLE], "index_codecs": [LITTLE], "index_location": "end"}
+    columns = bad.document["attributes"]["lazyzarr"]["graph"]["tables"]["r"]["columns"]
+    columns["gap"]["codecs"] = [{"name": "sharding_indexed", "configuration": shards}]
+    return bad
+
+
 def _of_another() -> Any:
     document = _document(listed=("manifest", "origins"))
     inner = document["attributes"]["lazyzarr"]
@@ -139,6 +149,7 @@ CASES = (
     ),
     _gaps("gaps-beside-offset", "table-invalid", f"{TABLES}.r", gap="int64", length="uint64", offset="uint64"),
     _gaps("gaps-in-the-document", "table-invalid", f"{TABLES}.r", folder=False, gap="int64", length="uint64"),
+    _gaps_in_shards(),
     _records("records-not-listed", "document-requires", where=f"{HERE}.requires", listed=False),
     _records("records-field-unknown", "table-invalid", color="int32"),
     _records("records-field-of-another-type", "table-invalid", layout="int64"),

@@ -133,6 +133,9 @@ export function makeTable(wire, kind, { limits, base, get, resolve, where }) {
   if ("gap" in columns && (!("length" in columns) || "offset" in columns || folder === null)) {
     bad("gap is beside length, without offset, and in a folder");
   }
+  if ("gap" in columns && wire.columns.gap.codecs.some((/** @type {any} */ codec) => codec.name === "sharding_indexed")) {
+    bad("gaps begin anew in every chunk, and shards have chunks in chunks", columns.gap.where);
+  }
   if (kind.toLowerCase().endsWith("refs") && !("gap" in columns) && !("offset" in columns)) bad("offset is missing");
   for (const name of required) if (!(name in columns)) bad(`the column ${name} is missing`);
   let length = -1;
