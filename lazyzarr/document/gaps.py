@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from lazyzarr.codecs.chain import compile_chain
+from lazyzarr.codecs.registry import SHARDING
 from lazyzarr.document.columns import LazyColumn
 from lazyzarr.document.plain_array import layout_of
 from lazyzarr.errors import ViewSchemaError
@@ -186,7 +187,7 @@ def with_offsets(columns: dict[str, LazyColumn], where: str) -> dict[str, LazyCo
             reason="table-invalid",
             where=where,
         )
-    if any(codec.name == "sharding_indexed" for codec in gap._layout.codecs):
+    if any(codec.name == SHARDING for codec in gap._layout.codecs):
         raise ViewSchemaError(
             "gaps begin anew in every chunk, and shards have chunks in chunks; save the view again",
             reason="table-invalid",

@@ -18,6 +18,8 @@ from msgspec import Struct
 
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import child
+from lazyzarr.codecs.chain import codec_from_json
+from lazyzarr.codecs.registry import SHARDING
 from lazyzarr.document.columns import ChunkCache, LazyColumn
 from lazyzarr.document.gaps import with_gaps, with_offsets
 from lazyzarr.document.limits import Limits, chunk_bytes, longest_chain
@@ -231,7 +233,7 @@ class TableReader(Struct, frozen=True):
             layout = Layout(column.data_type, fill.zero(column.data_type), column.chunk_shape, column.codecs)
             self.limits.check("codecs", longest_chain(column.codecs))
             self.limits.check("table_chunk_bytes", chunk_bytes(layout))
-            return LazyColumn(
+            lazy = LazyColumn(
                 child(home, f"{FOLDER}/{folder}/{name}"),
                 shape=column.shape,
                 layout=layout,
@@ -239,9 +241,23 @@ class TableReader(Struct, frozen=True):
                 grant=self.grant,
                 cache=self.cache,
             )
+            _check_shards(layout, where)
+            return lazy
         except LazyZarrError as error:
             error.where = error.where or where
             raise
+
+
+def _check_shards(layout: Layout, where: str) -> None:
+    """Refuse shards in which missing rows could not be told from fill values, or that cut more than rows."""
+    for codec in layout.codecs:
+        if codec.name != SHARDING:
+            continue
+        inner = codec.configuration
+        if len(layout.codecs) > 1 or any(codec_from_json(one).name == SHARDING for one in inner["codecs"]):
+            raise _invalid(where, "the shards of a column have other codecs beside them, or shards in them")
+        if tuple(inner["chunk_shape"][1:]) != layout.chunk_shape[1:]:
+            raise _invalid(where, "the shards of a column do not divide its first axis only")
 
 
 def _column_place(table: str, name: str) -> str:

@@ -42,14 +42,41 @@ def _schema(name: str, document: Any, reason: str, where: str) -> Bad:
     return Bad(name, document, "ViewSchemaError", reason, where)
 
 
+def _shards(rows: int, width: int, *codecs: Any) -> Any:
+    inner = {"chunk_shape": [rows, *[width] * bool(width)], "codecs": list(codecs) or [LITTLE]}
+    return {
+        "name": "sharding_indexed",
+        "configuration": {**inner, "index_codecs": [LITTLE], "index_location": "end"},
+    }
+
+
 def _gaps_in_shards() -> Bad:
     """A column of gaps whose chunks have chunks."""
     name, where = "gaps-in-shards", f"{HERE}.graph.tables.r.columns.gap"
     bad = _gaps(name, "table-invalid", where, gap="int64", length="uint64")
-    shards = {"chunk_shape": [2], "codecs": [LITTLE], "index_codecs": [LITTLE], "index_location": "end"}
     columns = bad.document["attributes"]["lazyzarr"]["graph"]["tables"]["r"]["columns"]
-    columns["gap"]["codecs"] = [{"name": "sharding_indexed", "configuration": shards}]
+    columns["gap"]["codecs"] = [_shards(2, 0)]
     return bad
+
+
+def _column_in_shards(name: str, *codecs: Any) -> Bad:
+    """A table of tiles in a folder, whose `origin` has these codecs."""
+    width = {
+        "origin": ("int64", 2),
+        "shape": ("int64", 2),
+        "layout": ("int32", 0),
+        "url": ("uint8", 0),
+        "url_end": ("int64", 0),
+    }
+    columns = {
+        key: {"data_type": kind, "shape": [4, *[n] * bool(n)], "chunk_shape": [4, *[n] * bool(n)], "codecs": [LITTLE]}
+        for key, (kind, n) in width.items()
+    }
+    columns["origin"]["codecs"] = list(codecs)
+    node = {"op": "tiles", "table": "t", "shape": [4, 6], "data_type": "int16", "fill_value": 0, "layouts": [0]}
+    tables = {"t": {"folder": "t0", "columns": columns}}
+    document = with_graph([node], (4, 6), requires=("tiles",), arrays=[], tables=tables)
+    return _schema(name, document, "table-invalid", f"{TABLES}.t.columns.origin")
 
 
 def _of_another() -> Any:
@@ -150,6 +177,12 @@ CASES = (
     _gaps("gaps-beside-offset", "table-invalid", f"{TABLES}.r", gap="int64", length="uint64", offset="uint64"),
     _gaps("gaps-in-the-document", "table-invalid", f"{TABLES}.r", folder=False, gap="int64", length="uint64"),
     _gaps_in_shards(),
+    _column_in_shards("table-shards-in-a-compressor", _shards(2, 2), {"name": "gzip", "configuration": {"level": 1}}),
+    _column_in_shards("table-shards-in-shards", _shards(2, 2, _shards(1, 2))),
+    _column_in_shards("table-shards-of-both-axes", _shards(2, 1)),
+    _column_in_shards(
+        "table-shards-transposed", {"name": "transpose", "configuration": {"order": [1, 0]}}, _shards(2, 2)
+    ),
     _records("records-not-listed", "document-requires", where=f"{HERE}.requires", listed=False),
     _records("records-field-unknown", "table-invalid", color="int32"),
     _records("records-field-of-another-type", "table-invalid", layout="int64"),

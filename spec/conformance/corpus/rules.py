@@ -76,7 +76,12 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
     "G-046": ("good/tiles-row-values*", "bad/row-values-*", "unreadable/row-values-table-*"),
     "G-047": ("bad/row-values-of-*", "bad/row-values-not-listed"),
     "G-048": ("good/tiles-table", "bad/records-*", "unreadable/tiles-table-of-no-text"),
-    "G-049": ("good/tiles-table", "bad/gaps-in-shards", "unreadable/tiles-table-shard-without-rows"),
+    "G-049": (
+        "good/tiles-table",
+        "bad/gaps-in-shards",
+        "bad/table-shards-*",
+        "unreadable/tiles-table-shard-without-rows",
+    ),
     "G-057": ("good/boxes*", "bad/boxes-*"),
     "G-058": ("bad/boxes-that-overlap", "bad/boxes-not-sorted", "unreadable/boxes-table-*"),
     "G-059": ("bad/boxes-of-another-type",),

@@ -124,7 +124,18 @@ export function makeColumn(wire, url, { limits, get, where }) {
   if (cellCount(chunkShape) * Math.max(type.size, 1) > limits.table_chunk_bytes) refuse("limit-exceeded", "a chunk of a table is too large", where);
   const fill = emptyCells(type, 1);
   const chain = makeChain({ type, fill, shape: chunkShape, codecs: wire.codecs, where, limits });
+  checkShards(wire.codecs, chunkShape, bad);
   return new Column(type, shape, null, { url, chain, chunkShape, get }, where);
+}
+
+/** Shards of a column (G-049). @param {any[]} codecs @param {number[]} chunkShape @param {(what: string) => never} bad */
+function checkShards(codecs, chunkShape, bad) {
+  const shards = codecs.find((codec) => codec.name === "sharding_indexed")?.configuration;
+  if (shards === undefined) return;
+  if (codecs.length > 1 || shards.codecs.some((/** @type {any} */ codec) => codec.name === "sharding_indexed")) {
+    bad("shards of a column have other codecs beside them, or shards in them");
+  }
+  if (chunkShape.some((length, axis) => axis > 0 && Number(shards.chunk_shape[axis]) !== length)) bad("shards of a column are cut along the first axis only");
 }
 
 /** @param {DataType} type @param {any[]} data @param {(what: string) => never} bad @returns {Cells} */
