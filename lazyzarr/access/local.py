@@ -241,13 +241,13 @@ class LocalFiles:
             _check(file, expected, whole)
         return stamp_of(file.info)
 
-    def is_still(self, url: str, accepted: Stamp) -> bool:
-        """Whether the file is the very one that `verify` accepted, without opening it."""
+    def is_still(self, url: str, accepted: Stamp, grant: Grant | None = None) -> bool:
+        """Whether a file has the size, time and inode of a stamp, without opening it: links are not looked at."""
         try:
-            info = os.stat(to_path(url))
+            info = os.stat(_permitted_path(url, grant))
         except OSError:
             return False  # `verify` opens it and says what is wrong
-        return (info.st_size, info.st_mtime_ns, info.st_ino) == (accepted.size, accepted.mtime_ns, accepted.inode)
+        return info.st_mtime_ns == accepted.mtime_ns and info.st_size == accepted.size and info.st_ino == accepted.inode
 
     def list_dir(self, url: str, grant: Grant | None) -> tuple[str, ...]:
         """The names in a directory, sorted; directories are not marked."""

@@ -24,6 +24,7 @@ from lazyzarr.errors import (
     SourceProtocolError,
     SourceUnavailable,
     ViewLimitError,
+    ViewSchemaError,
 )
 from lazyzarr.ir.layout import Stamp
 
@@ -43,6 +44,23 @@ _REFUSING_STATUS = frozenset({401, 402, 403, 407, 451})
 
 type Options = Mapping[str, Any]
 """What the reader gave for a prefix of locations; each backend knows its own keys."""
+
+
+def joined_options(some: Mapping[str, Options], others: Mapping[str, Options]) -> dict[str, Options]:
+    """The options of two sessions, prefix by prefix.
+
+    Raises
+    ------
+    ViewSchemaError
+        Both have options for one prefix, and they differ.
+    """
+    for prefix in some.keys() & others.keys():
+        if some[prefix] != others[prefix]:
+            raise ViewSchemaError(
+                f"two sessions have other options for {shown(prefix)}; open both with the same storage_options",
+                where="storage_options",
+            )
+    return {**some, **others}
 
 
 class Settings(NamedTuple):

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from lazyzarr.access.counts import Counts
 from lazyzarr.access.local import LocalFiles
 from lazyzarr.access.policy import Grant
-from lazyzarr.access.remote import Answer, Backend, Options, Settings, Span, backend_module, beyond
+from lazyzarr.access.remote import Answer, Backend, Options, Settings, Span, backend_module, beyond, joined_options
 from lazyzarr.access.stamps import Whole, compare, digest, needs_content
 from lazyzarr.access.url import as_prefix, from_user, parse, shown
 from lazyzarr.errors import AccessDenied, SourceMissing, ViewSchemaError
@@ -143,14 +143,8 @@ class Session:
         ViewSchemaError
             ``document-member`` when both have options for one prefix and they differ.
         """
-        for prefix in self._options.keys() & other._options.keys():
-            if self._options[prefix] != other._options[prefix]:
-                raise ViewSchemaError(
-                    f"two sessions have other options for {shown(prefix)}; open both with the same storage_options",
-                    where="storage_options",
-                )
         return Session(
-            {**self._options, **other._options},
+            joined_options(self._options, other._options),
             {**self.grants, **other.grants},
             {**self._stores, **other._stores},
             verify_stamps=self.verify_stamps or other.verify_stamps,
@@ -349,7 +343,9 @@ class Session:
         url, backend, granted = self._route(url, grant)
         return backend.list_dir(url, granted=granted)
 
-    def verify(self, url: str, stamp: Stamp, *, grant: str = "", whole: Whole | None = None) -> Stamp:
+    def verify(
+        self, url: str, stamp: Stamp, *, grant: str = "", whole: Whole | None = None, beside: bool = False
+    ) -> Stamp:
         """What an object, such as the metadata document of a Zarr array, is now: the one that was referenced.
 
         A remote object is asked once per session, a local file each time.
@@ -358,6 +354,8 @@ class Session:
         ----------
         whole
             Where ``stamp`` is without a digest: loads it with the digest, if a local file differs.
+        beside
+            Objects beside it are read under the same grant next, which finds links; a local file as stamped stays closed.
 
         Raises
         ------
@@ -368,9 +366,11 @@ class Session:
         """
         if not self.verify_stamps:
             return stamp
+        local = url[:7] == "file://"
+        if local and beside and self._local.is_still(url, stamp, self._grant(grant)):
+            return stamp
         key = (url, grant, stamp)
         accepted = self._verified.get(key)
-        local = url[:7] == "file://"
         if accepted is not None and (not local or self._local.is_still(url, accepted)):
             return accepted
         if local:

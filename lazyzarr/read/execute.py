@@ -99,7 +99,7 @@ class Execution:
         assert stored.stamp is not None
         row = int(np.searchsorted(chunks.array, number))
         layout = chunks.layouts[self._layout[row]]
-        self.session.verify(metadata_url(stored, layout), stored.stamp, grant=stored.grant)
+        self.session.verify(metadata_url(stored, layout), stored.stamp, grant=stored.grant, beside=True)
 
     def _batch(self, batch: list[Pack | Request]) -> None:
         decoded = 0

@@ -20,7 +20,8 @@ def metadata_url(array: StoredArray, layout: Layout) -> str:
 def assert_there(session: Session, document: str, stamp: Stamp | None, *, grant: str) -> None:
     """Return if the array of an absent chunk is there; a local one whose stamp was verified for this read is.
 
-    Remote stamps are verified once per session, and the array may have gone since.
+    Remote stamps are verified once per session, and the array may have gone since. The location of a document may
+    lead out of its grant through a link, which shows where a file is opened.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def assert_there(session: Session, document: str, stamp: Stamp | None, *, grant:
     SourceMissing
         There is no array any more.
     """
-    if stamp is not None and session.verify_stamps and session.is_local(document):
+    if stamp is not None and session.verify_stamps and not grant and session.is_local(document):
         return
     if not session.exists(document, grant=grant):
         raise SourceMissing(

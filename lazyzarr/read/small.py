@@ -86,7 +86,7 @@ def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarr
     for piece in {window.piece.array: window.piece for window in windows}.values():
         if piece.array.stamp is not None and piece.array.refs is None:
             document = metadata_url(piece.array, piece.layout)
-            session.verify(document, piece.array.stamp, grant=piece.array.grant, whole=piece.whole)
+            session.verify(document, piece.array.stamp, grant=piece.array.grant, whole=piece.whole, beside=True)
     for window in windows:
         _read(window, graph, session, counts, out)
     return out

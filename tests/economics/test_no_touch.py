@@ -161,7 +161,7 @@ def test_a_read_touches_what_it_needs_and_no_more(archive: Path) -> None:
     wide = lz.concat([a, b, s, h])
     with watched(archive) as touched:
         assert wide[9, 1].read() == DATA[1, 1]
-    assert sorted(touched) == [f"open {archive / 'b.zarr' / '.zarray'}", f"open {archive / 'b.zarr' / '0.0'}"]
+    assert touched == [f"open {archive / 'b.zarr' / '0.0'}"]
     with watched(archive) as touched:
         np.testing.assert_array_equal(wide[25:27].read(), DATA[1:3])
     assert set(touched) == {f"open {archive / 'h.h5'}"}

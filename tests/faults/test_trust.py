@@ -117,6 +117,32 @@ def test_a_link_does_not_lead_out(secret: Path, public: Path) -> None:
             part.read()
 
 
+def test_absent_chunks_of_an_array_that_a_link_leads_to_are_not_fill(secret: Path, public: Path) -> None:
+    """Its metadata is just what was referenced, time and inode too, so only the link tells."""
+    zarr.create_array(public / "empty.zarr", shape=(8, 8), chunks=(4, 4), dtype="i4")
+    lz.save(lz.open(public / "empty.zarr"), public / "view.zarr")
+    view = lz.open(public / "view.zarr")
+    parts = (view, view[:5, :5], view[0, 0], view[::-1, 3])
+    assert not any(part.read().any() for part in parts)
+    shutil.move(public / "empty.zarr", secret / "empty.zarr")
+    (public / "empty.zarr").symlink_to(secret / "empty.zarr")
+    for fresh in (view, lz.open(public / "view.zarr")):
+        for part in (fresh, fresh[:5, :5], fresh[0, 0], fresh[::-1, 3]):
+            with pytest.raises(lz.AccessDenied):
+                part.read()
+    assert not lz.open(public / "view.zarr", allow=[secret]).read().any()
+
+
+def test_metadata_as_referenced_is_not_opened_again(public: Path) -> None:
+    lz.save(lz.open(public / "mine.zarr"), public / "view.zarr")
+    view = lz.open(public / "view.zarr")
+    for part, chunks in ((view[0, 0], 1), (view, 4)):
+        with watched(public / "mine.zarr") as touched:
+            part.read()
+        assert sorted({Path(path).name for path in touched}) == (["0"] if chunks == 1 else ["0", "1"])
+        assert len(touched) == chunks
+
+
 def test_trust_does_not_follow_joining_or_pickling(secret: Path, public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A view that may not reach something may not either beside one that may."""
     lz.save(lz.open(public / "mine.zarr"), public / "view.zarr")
