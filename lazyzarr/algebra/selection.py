@@ -147,12 +147,11 @@ def gather_indices(indices: Any, length: int, *, axis: int) -> np.ndarray:
 
 def _expand(key: Any, shape: tuple[int, ...]) -> list[Any]:
     """Entries of a key with the ellipsis written out: slices, ints, None, arrays."""
-    parts = list(key) if isinstance(key, tuple) else [key]
-    parts = [_entry(part) for part in parts]
+    parts = [_entry(part) for part in (key if isinstance(key, tuple) else (key,))]
     dots = [i for i, part in enumerate(parts) if part is Ellipsis]
     if len(dots) > 1:
         raise SelectionError("key has more than one ellipsis; write the axes out")
-    used = sum(part is not None and part is not Ellipsis for part in parts)
+    used = len(parts) - len(dots) - sum([part is None for part in parts])
     if used > len(shape):
         raise SelectionError(
             f"key has {used} indices; the array has rank {len(shape)}; leave some out", reason="index-bounds"
@@ -164,7 +163,7 @@ def _expand(key: Any, shape: tuple[int, ...]) -> list[Any]:
 
 
 def _entry(part: Any) -> Any:
-    if part is None or part is Ellipsis or isinstance(part, slice):
+    if type(part) is int or part is None or part is Ellipsis or isinstance(part, slice):
         return part
     if isinstance(part, bool | np.bool_):
         raise SelectionError("key has a single boolean; a mask needs one value per cell of its axis")

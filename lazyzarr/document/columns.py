@@ -115,7 +115,7 @@ class LazyColumn:
     """
 
     __slots__ = (
-        *("_cache", "_chain", "_grant", "_last", "_layout", "_session", "_shard", "_size", "_url"),
+        *("_cache", "_chain", "_front", "_grant", "_last", "_layout", "_session", "_shard", "_size", "_tail", "_url"),
         *("bounds", "dtype", "shape"),
     )
 
@@ -140,6 +140,7 @@ class LazyColumn:
         """How many chunks, as they are read and numbered here, are in one stored object."""
         self._size = (layout.chunk_shape[0] if layout.chunk_shape else 1) // self._shard
         """Rows of one."""
+        self._front, self._tail = child(url, "c"), "/0" * (len(shape) - 1)
         self._last: tuple[int, weakref.ref[Array]] | None = None
         """The chunk used last, found without a look at the cache as long as that holds it."""
 
@@ -270,7 +271,7 @@ class LazyColumn:
         url = self._object(shard)
         held = self._ranges(shard, url)
         ranges = [held[number - shard * self._shard].tolist() for number in numbers]
-        first, stop = min(at for at, _ in ranges), max(at + length for at, length in ranges)
+        first, stop = min(ranges)[0], max(map(sum, ranges))
         if first < 0:
             number = next(number for number, (at, _) in zip(numbers, ranges, strict=True) if at < 0)
             raise SourceMissing(
@@ -300,8 +301,7 @@ class LazyColumn:
 
     def _object(self, number: int) -> str:
         """Location of a stored chunk."""
-        name = "c" + "".join(f"/{k}" for k in (number, *(0,) * (len(self.shape) - 1))) if self.shape else "c"
-        return child(self._url, name)
+        return f"{self._front}/{number}{self._tail}" if self.shape else self._front
 
 
 def _restore(

@@ -73,7 +73,8 @@ def chunk_key(encoding: NamedConfig, coords: Sequence[int], above: str = "") -> 
     >>> chunk_key(NamedConfig("default"), (0, 12), "a.zarr/")
     'a.zarr/c/0/12'
     """
-    front, mark = _front(encoding)
+    usual = encoding.name == "default" and not encoding.configuration
+    front, mark = ("c/", "/") if usual else _front(encoding)
     if not len(coords):
         return above + (front[:1] or "0")
     return above + front + mark.join(map(str, coords))

@@ -77,15 +77,16 @@ class Graph:
     def __repr__(self) -> str:
         return f"Graph(nodes={len(self.nodes)}, arrays={len(self.arrays)}, tables={len(self.tables)})"
 
-    def then(self, node: Index) -> Graph:
+    def then(self, node: Index, schema: object = None) -> Graph:
         """The graph with a basic selection of its view on top; everything below is shared.
 
-        This is what slicing does, so it costs nothing in proportion to the arrays below.
+        This is what slicing does, so it costs nothing in proportion to the arrays below. ``schema`` is that of the
+        selection where it is known.
         """
         grown = Graph.__new__(Graph)
         grown.nodes = (*self.nodes, Index(len(self.nodes) - 1, node.axes))
         grown.layouts, grown.arrays, grown.tables = self.layouts, self.arrays, self.tables
-        grown.schemas = None
+        grown.schemas = None if schema is None or self.schemas is None else (*self.schemas, schema)
         grown.memo = {"below": self}
         return grown
 

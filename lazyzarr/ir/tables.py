@@ -16,6 +16,8 @@ import numpy as np
 
 from lazyzarr.errors import ViewSchemaError
 
+NOTHING: Mapping[str, Any] = {}
+
 
 class Column(Protocol):
     """What a column must offer: the part of the NumPy array interface that planning uses."""
@@ -95,7 +97,11 @@ class Table:
     @property
     def rows(self) -> int:
         """Length of the columns; the bytes of a text column, which has its own ``_end``, are not rows."""
-        return next(c for name, c in self.columns.items() if f"{name}_end" not in self.columns).shape[0]
+        found = self.memo.get("rows")
+        if found is None:
+            first = next(c for name, c in self.columns.items() if f"{name}_end" not in self.columns)
+            found = self.memo["rows"] = first.shape[0]
+        return found
 
     @property
     def in_memory(self) -> bool:
@@ -127,15 +133,17 @@ class Table:
 
     def number(self, column: str, row: int) -> int:
         """One row of a column of integers."""
-        if self.records is not None and column in self.records.columns:
-            return self.records.row(row)[column]
-        return int(self.columns[column][row])
+        held = self.record(row)
+        return held[column] if column in held else int(self.columns[column][row])
 
-    def numbers(self, column: str, row: int) -> list[int]:
+    def numbers(self, column: str, row: int) -> Sequence[int]:
         """One row of a column of integers that has two axes."""
-        if self.records is not None and column in self.records.columns:
-            return [*self.records.row(row)[column]]
-        return np.asarray(self.columns[column][row]).tolist()
+        held = self.record(row)
+        return held[column] if column in held else np.asarray(self.columns[column][row]).tolist()
+
+    def record(self, row: int) -> Mapping[str, Any]:
+        """What the record of one row holds, as `Records.row`; nothing where rows are no records."""
+        return NOTHING if self.records is None else self.records.row(row)
 
     def text(self, column: str, row: int) -> str:
         """One row of a text column.
@@ -151,8 +159,9 @@ class Table:
         >>> Table({"url": blob, "url_end": ends}).text("url", 2)
         'c'
         """
-        if self.records is not None and column in self.records.columns:
-            return self._decoded(column, [self.records.row(row)[column]])[0]
+        held = self.record(row)
+        if column in held:
+            return self._decoded(column, [held[column]])[0]
         return self.texts(column, slice(row, row + 1))[0]
 
     def texts(self, column: str, rows: slice | np.ndarray) -> list[str]:

@@ -110,10 +110,13 @@ def tile_array(graph: Graph, node: Tiles, row: int, *, digest: bool = True) -> S
 
 def tile_stamp(table: Table, row: int, *, digest: bool = True) -> Stamp | None:
     """The stamp of one row."""
-    columns = table.columns
+    columns, held = table.columns, table.record(row)
     found: dict[str, Any] = {}
     for field in _STAMP_NUMBERS:
-        if field in columns and (value := table.number(field, row)) != NONE:
+        value = held.get(field)
+        if value is None and field in columns:
+            value = table.number(field, row)
+        if value is not None and value != NONE:
             found[field] = value
     for field in _STAMP_TEXTS if digest else _STAMP_TEXTS[:1]:
         if field in columns and (text := table.text(field, row)):
@@ -124,7 +127,7 @@ def tile_stamp(table: Table, row: int, *, digest: bool = True) -> Stamp | None:
 def tile_box(graph: Graph, node: Tiles, row: int) -> tuple[slice, ...]:
     """The box of the view that the array of a row fills."""
     table = graph.tables[node.table]
-    origin, shape = table.numbers("origin", row), table.numbers("shape", row)
+    origin, shape = table.numbers("origin", row), [*table.numbers("shape", row)]
     if node.new_axis is not None:
         shape.insert(node.new_axis, 1)
     return tuple(slice(o, o + n) for o, n in zip(origin, shape, strict=True))

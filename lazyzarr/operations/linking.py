@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def flat_graph(view: Described) -> Graph:
     """The graph whose last node is the view."""
     if isinstance(view._node, Index):
-        return view._inputs[0].ir.then(view._node)
+        return view._inputs[0].ir.then(view._node, view._schema)
     build = GraphBuilder()
     at: dict[int, int] = {}
     stack: list[Described] = [view]

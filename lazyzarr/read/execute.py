@@ -313,7 +313,8 @@ class Execution:
         number = self._array[chunk]
         if self.plan.chunks.may_be_absent(chunk) and number not in self._there:
             stored = self.plan.chunks.arrays[number]
-            assert_there(self.session, metadata_url(stored, layout), stored.stamp, grant=stored.grant)
+            document = metadata_url(stored, layout)
+            assert_there(self.session, document, stored.stamp, grant=stored.grant, opened=False)
             self._there.add(number)
         value = fill.from_json(layout.fill_value, layout.data_type)
         for fragment in self._fragments(chunk):

@@ -17,11 +17,10 @@ def metadata_url(array: StoredArray, layout: Layout) -> str:
     return f"{array.location}/{layout.metadata}"
 
 
-def assert_there(session: Session, document: str, stamp: Stamp | None, *, grant: str) -> None:
+def assert_there(session: Session, document: str, stamp: Stamp | None, *, grant: str, opened: bool = True) -> None:
     """Return if the array of an absent chunk is there; a local one whose stamp was verified for this read is.
 
-    Remote stamps are verified once per session, and the array may have gone since. The location of a document may
-    lead out of its grant through a link, which shows where a file is opened.
+    Remote stamps are verified once per session, and the array may have gone since.
 
     Parameters
     ----------
@@ -29,13 +28,16 @@ def assert_there(session: Session, document: str, stamp: Stamp | None, *, grant:
         Location of the metadata document of the array.
     stamp
         What the document was when the array was referenced.
+    opened
+        Whether it was opened when it was verified, which is where a link out of the grant shows.
 
     Raises
     ------
     SourceMissing
         There is no array any more.
     """
-    if stamp is not None and session.verify_stamps and not grant and session.is_local(document):
+    verified = stamp is not None and session.verify_stamps and session.is_local(document)
+    if verified and (opened or not grant):
         return
     if not session.exists(document, grant=grant):
         raise SourceMissing(

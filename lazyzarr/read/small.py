@@ -36,7 +36,7 @@ from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.failure import named, not_plain
 from lazyzarr.read.presence import assert_there, metadata_url
 from lazyzarr.read.whereabouts import at_origin, place_of
-from lazyzarr.read.windows import Axis, Box, Piece, Window, clipped, inside, last, windows_of
+from lazyzarr.read.windows import Axis, Box, Piece, Window, cells_of, clipped, inside, last, reach, windows_of
 
 MOST_CHUNKS = 8
 MOST_BRANCHES = 4
@@ -64,26 +64,28 @@ def read_small(graph: Graph, session: Session, counts: ReadCounts, out: np.ndarr
     if 0 in shape:
         return None
     pull = _Pull(graph, schemas)
-    whole = tuple(Axis(0, 1, n, k) for k, n in enumerate(shape))
-    if not pull.down(whole, tuple((0, 1, n) for n in shape)):
+    whole = tuple([Axis(0, 1, n, k) for k, n in enumerate(shape)])
+    if not pull.down(whole, tuple([(0, 1, n) for n in shape])):
         return None
     windows: list[Window] = []
-    for window in (window for piece in pull.pieces for window in windows_of(piece)):
-        found = window if window.piece.array.origins is None else at_origin(window, graph)
-        if found is None:
-            return None
-        windows.append(found)
-    referenced = sum(window.piece.array.refs is not None for window in windows)
+    for piece in pull.pieces:
+        for window in windows_of(piece):
+            found = window if piece.array.origins is None else at_origin(window, graph)
+            if found is None:
+                return None
+            windows.append(found)
+    referenced = [window for window in windows if window.piece.array.refs is not None]
     shared = len(windows) > 1 and len({(w.piece.array, w.chunk) for w in windows}) < len(windows)
-    if len(windows) > MOST_CHUNKS or referenced > 1 or shared:
+    if len(windows) > MOST_CHUNKS or len(referenced) > 1 or shared:
         return None  # ranges of one object are joined into one request, and a chunk is decoded once
-    if referenced and any(window.piece.array.refs is not None and place_of(window, graph)[2] < 0 for window in windows):
+    if referenced and place_of(referenced[0], graph)[2] < 0:
         return None  # a whole object or bytes beside the graph
     if out is None:
         out = np.empty(shape, to_numpy(schemas[-1].data_type))
     for box, value in pull.constants:
         out[_key(box)] = value
-    for piece in {window.piece.array: window.piece for window in windows}.values():
+    pieces = [window.piece for window in windows]
+    for piece in pieces if len(pieces) < 2 else {piece.array: piece for piece in pieces}.values():
         if piece.array.stamp is not None and piece.array.refs is None:
             document = metadata_url(piece.array, piece.layout)
             session.verify(document, piece.array.stamp, grant=piece.array.grant, whole=piece.whole, beside=True)
@@ -120,7 +122,7 @@ class _Pull:
                 case Index():
                     rest = iter(axes)
                     axes = tuple(
-                        Axis(key, 1, 1, -1) if isinstance(key, int) else inside(key, next(rest)) for key in node.axes
+                        [Axis(key, 1, 1, -1) if isinstance(key, int) else inside(key, next(rest)) for key in node.axes]
                     )
                 case Transpose():
                     of = dict(zip(node.axes, axes, strict=True))
@@ -180,7 +182,7 @@ class _Pull:
         return memo[key]  # type: ignore[return-value]
 
     def _tiles(self, node: Tiles, axes: tuple[Axis, ...], box: Box, above: tuple[int, ...]) -> bool:
-        bounds = tuple((min(a.start, last(a)), max(a.start, last(a)) + 1) for a in axes)
+        bounds = tuple([reach(axis) for axis in axes])
         table = self.graph.tables[node.table]
         parts = self._parts(node, nearby(table, node, bounds, MOST_BRANCHES), axes, box)
         if parts is None:
@@ -199,7 +201,7 @@ class _Pull:
 
         Tiles that overlap do not count as filling: their cells would hide that others are filled by none.
         """
-        met: list[tuple[list[int], list[int]]] = []
+        met: list[tuple[Sequence[int], Sequence[int]]] = []
         parts: list[tuple[_Leaf, tuple[Axis, ...], Box]] = []
         covered = 0
         for row in rows:
@@ -211,16 +213,16 @@ class _Pull:
                     break
                 inner, part_box = part
             else:
-                covered += math.prod(a.count for a in inner)
+                covered += cells_of(inner)
                 if node.new_axis is not None:
                     inner = (*inner[: node.new_axis], *inner[node.new_axis + 1 :])
-                if any(_overlap(origin, lengths, *other) for other in met):
+                if met and any(_overlap(origin, lengths, *other) for other in met):
                     return None
                 met.append((origin, lengths))
                 parts.append((leaf, inner, part_box))
-        return parts if covered == math.prod(a.count for a in axes) else None
+        return parts if covered == cells_of(axes) else None
 
-    def _tile(self, node: Tiles, row: int) -> tuple[_Leaf, list[int], list[int]]:
+    def _tile(self, node: Tiles, row: int) -> tuple[_Leaf, Sequence[int], Sequence[int]]:
         """The stored array of a row with the origin and the lengths of its box; the last ones used are kept."""
         table = self.graph.tables[node.table]
         kept: dict[Any, Any] = table.memo.setdefault("tiles", {})
@@ -232,9 +234,9 @@ class _Pull:
             leaf = self._row(node, row)
             if varies(self.graph, node):
                 leaf = leaf._replace(numbers=tuple(row_numbers(self.graph, node, row).items()))
-            lengths = list(leaf.array.shape)
+            lengths = leaf.array.shape
             if node.new_axis is not None:
-                lengths.insert(node.new_axis, 1)
+                lengths = (*lengths[: node.new_axis], 1, *lengths[node.new_axis :])
             found = kept[key] = (leaf, table.numbers("origin", row), lengths)
         return found
 
@@ -251,19 +253,18 @@ class _Pull:
         array = leaf.array
         if array.values is not None or array.places or (array.variants and array.origins is None):
             return False
-        layout = self._layout(array.layout, leaf.numbers, above)
+        varied = above or leaf.numbers
+        layout = self._layout(array.layout, leaf.numbers, above) if varied else self.graph.layouts[array.layout]
         chain = compile_chain(layout)
         if chain.sharding is not None or chain.dtype.hasobject:
             return False
-        for axis, length in zip(axes, layout.chunk_shape, strict=True):
-            self.chunks += abs(last(axis) // length - axis.start // length)
+        spread = [last(axis) // n - axis.start // n for axis, n in zip(axes, layout.chunk_shape, strict=True)]
+        self.chunks += sum(map(abs, spread))
         self.pieces.append(Piece(array, layout, axes, box, leaf.whole))
         return self.chunks + len(self.pieces) <= MOST_CHUNKS
 
     def _layout(self, number: int, numbers: tuple[tuple[str, float], ...], above: tuple[int, ...]) -> Layout:
         """The layout of a leaf with the numbers of its row and the decodes above it; the last ones used are kept."""
-        if not above and not numbers:
-            return self.graph.layouts[number]
         kept: dict[Any, Layout] = self._below.memo.setdefault("layouts", {})  # type: ignore[assignment]
         key = (number, numbers, above)
         found = kept.get(key)
@@ -285,7 +286,7 @@ class _Pull:
         return found
 
 
-def _overlap(origin: list[int], lengths: list[int], other: list[int], others: list[int]) -> bool:
+def _overlap(origin: Sequence[int], lengths: Sequence[int], other: Sequence[int], others: Sequence[int]) -> bool:
     return all(a < b + m and b < a + n for a, n, b, m in zip(origin, lengths, other, others, strict=True))
 
 
@@ -311,7 +312,7 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
             data = session.read(url, grant=array.grant, offset=offset, length=length, stamp=stamp)
         if data is None:
             if array.refs is None:
-                assert_there(session, metadata_url(array, layout), array.stamp, grant=array.grant)
+                assert_there(session, metadata_url(array, layout), array.stamp, grant=array.grant, opened=False)
             out[_key(window.box)] = fill.from_json(layout.fill_value, layout.data_type)
             return
         if origin is not None and shape != chain.shape:
@@ -324,6 +325,9 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
             error = not_plain(chain.nbytes, error)
         raise named(error, array, window.chunk, url, offset, length) from error.__cause__
     counts.add(1)
+    if cells.size == 1:
+        out[_key(window.box)] = cells.reshape(())
+        return
     key: list[slice] = []
     order: list[int] = []
     lengths = [1] * out.ndim
@@ -335,29 +339,27 @@ def _read(window: Window, graph: Graph, session: Session, counts: ReadCounts, ou
         if axis.into >= 0:
             lengths[axis.into] = axis.count
     part = cells[(*key, ...)]
-    moved = sorted(range(len(order)), key=order.__getitem__)
-    out[_key(window.box)] = part.transpose(moved).reshape(lengths)
+    if order != sorted(order):
+        part = part.transpose(sorted(range(len(order)), key=order.__getitem__))
+    out[_key(window.box)] = part.reshape(lengths)
 
 
 def _run(window: Window, chain: Chain) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
     """Origin and shape [cells] of the run of plain cells that a window lies in; its offset and length [bytes]."""
-    low = [min(a.start, last(a)) for a in window.axes]
-    high = [max(a.start, last(a)) for a in window.axes]
-    rank, shape = len(low), chain.shape
-    axis = next((k for k in range(rank) if low[k] != high[k]), rank)
-    if axis < rank:
-        low[axis + 1 :] = [0] * (rank - axis - 1)
-        run = (*[1] * axis, high[axis] - low[axis] + 1, *shape[axis + 1 :])
-    else:
-        run = (1,) * rank
-    at = 0
-    for k in range(rank):
-        at = at * shape[k] + low[k]
+    low: list[int] = []
+    run: list[int] = []
+    at, single = 0, True
+    for axis, length in zip(window.axes, chain.shape, strict=True):
+        first, stop = reach(axis) if single else (0, length)
+        single = single and stop - first == 1
+        low.append(first)
+        run.append(stop - first)
+        at = at * length + first
     item = chain.dtype.itemsize
-    if run == shape:
-        return tuple(low), run, 0, -1 if window.piece.array.refs is None else chain.nbytes
-    return tuple(low), run, at * item, math.prod(run) * item
+    if tuple(run) == chain.shape:
+        return tuple(low), chain.shape, 0, -1 if window.piece.array.refs is None else chain.nbytes
+    return tuple(low), tuple(run), at * item, math.prod(run) * item
 
 
 def _key(box: Box) -> tuple[Any, ...]:
-    return (*(slice(first, first + step * (count - 1) + 1, step) for first, step, count in box), ...)
+    return (*[slice(first, first + step * (count - 1) + 1, step) for first, step, count in box], ...)

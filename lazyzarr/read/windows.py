@@ -6,6 +6,8 @@ know what a graph is.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -51,8 +53,16 @@ class Window(NamedTuple):
 
 def windows_of(piece: Piece) -> list[Window]:
     """The piece cut at the chunk borders of its array."""
+    lengths = piece.layout.chunk_shape
+    chunk = [axis.start // length for axis, length in zip(piece.axes, lengths, strict=True)]
+    if chunk == [last(axis) // length for axis, length in zip(piece.axes, lengths, strict=True)]:
+        axes = [
+            Axis(a.start - at * length, a.step if a.count > 1 else 1, a.count, a.into)
+            for a, at, length in zip(piece.axes, chunk, lengths, strict=True)
+        ]
+        return [Window(piece, tuple(chunk), tuple(axes), piece.box)]
     found = [Window(piece, (), piece.axes, piece.box)]
-    for axis, length in enumerate(piece.layout.chunk_shape):
+    for axis, length in enumerate(lengths):
         cut: list[Window] = []
         for window in found:
             here = window.axes[axis]
@@ -91,3 +101,14 @@ def inside(span: Span, axis: Axis) -> Axis:
 def last(axis: Axis) -> int:
     """The last cell."""
     return axis.start + axis.step * (axis.count - 1)
+
+
+def reach(axis: Axis) -> tuple[int, int]:
+    """The lowest cell, and one beyond the highest."""
+    first, final = axis.start, axis.start + axis.step * (axis.count - 1)
+    return (first, final + 1) if first <= final else (final, first + 1)
+
+
+def cells_of(axes: Sequence[Axis]) -> int:
+    """How many cells some axes ask for."""
+    return math.prod([axis.count for axis in axes])
