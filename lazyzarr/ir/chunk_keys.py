@@ -13,6 +13,9 @@ from lazyzarr.errors import UnsupportedFeature
 from lazyzarr.ir.layout import NamedConfig
 
 _SEPARATOR = {"default": "/", "v2": "."}
+_KEPT = 256
+_by_identity: dict[int, tuple[NamedConfig, str, str]] = {}
+"""What chunk keys are made of, by the address of the encoding, which it keeps while it is kept here."""
 
 
 def separator(encoding: NamedConfig) -> str:
@@ -73,8 +76,12 @@ def chunk_key(encoding: NamedConfig, coords: Sequence[int], above: str = "") -> 
     >>> chunk_key(NamedConfig("default"), (0, 12), "a.zarr/")
     'a.zarr/c/0/12'
     """
-    usual = encoding.name == "default" and not encoding.configuration
-    front, mark = ("c/", "/") if usual else _front(encoding)
+    known = _by_identity.get(id(encoding))
+    if known is None or known[0] is not encoding:
+        if len(_by_identity) >= _KEPT:
+            _by_identity.clear()  # another thread may do so at any time, too
+        known = _by_identity[id(encoding)] = (encoding, *_front(encoding))
+    _, front, mark = known
     if not len(coords):
         return above + (front[:1] or "0")
     return above + front + mark.join(map(str, coords))

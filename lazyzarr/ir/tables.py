@@ -106,7 +106,10 @@ class Table:
     @property
     def in_memory(self) -> bool:
         """Whether no column has to be loaded from where it is stored."""
-        return all(isinstance(column, np.ndarray) for column in self.columns.values())
+        found = self.memo.get("in memory")
+        if found is None:
+            found = self.memo["in memory"] = all(isinstance(column, np.ndarray) for column in self.columns.values())
+        return found
 
     @property
     def within(self) -> Mapping[str, str]:
