@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lazyzarr.codecs.values import decode_values
+from lazyzarr.codecs.values import decoded_value
 from lazyzarr.errors import CastError, ChunkDecodeError, ViewSchemaError
 from lazyzarr.ir import data_type as types
 from lazyzarr.ir import fill
@@ -123,13 +123,12 @@ def unpack_codec(
 def decoded_fill(schema: Schema, codecs: Sequence[NamedConfig], target: DataType) -> Json:
     """What the fill value of a schema decodes to, in JSON form."""
     try:
-        cell = decode_values(fill.full((1,), schema.fill_value, schema.data_type), codecs, target)
+        return decoded_value(schema.fill_value, schema.data_type, codecs, target)
     except ChunkDecodeError as error:
         raise CastError(
             f"cast of the fill value {schema.fill_value!r} from {schema.data_type} to {target}; {error}; "
             "missing chunks would have no value; give another one with .recode(fill_value=...) first, or name out_of_range="
         ) from error
-    return fill.to_json(cell[0], target)
 
 
 def exact_fill(value: Any, data_type: DataType) -> Json:

@@ -27,10 +27,10 @@ from lazyzarr.errors import NotFlat, SaveUnsupported, SourceMissing
 from lazyzarr.ir import fill
 from lazyzarr.ir.chunk_keys import key_form
 from lazyzarr.ir.data_type import DataType, to_numpy
-from lazyzarr.ir.layout import Layout, NamedConfig
+from lazyzarr.ir.layout import VALUE_WISE, Layout, NamedConfig
 from lazyzarr.lower.aligned import INLINE, MISSING, OBJECT, RANGE, AlignedManifest, Cells, Origin, stored_value
 from lazyzarr.lower.choosing import Choice, choose
-from lazyzarr.lower.lifting import VALUE_WISE, lifted, stored_type, text
+from lazyzarr.lower.lifting import lifted, stored_type, text
 from lazyzarr.lower.lowering import Lowered, lower
 from lazyzarr.read.presence import assert_there
 from lazyzarr.view import View

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Json, Layout, StoredArray
+from lazyzarr.ir.layout import Json, Layout, StoredArray, with_decodes
 from lazyzarr.ir.nodes import Decode, Fill, Source, Tiles
 from lazyzarr.ir.row_values import folded
 from lazyzarr.ir.tables import Column, Table
@@ -109,12 +109,7 @@ def placed_boxes(
         number = memo.get(key)
         if number is None:
             if decode is not None:
-                layout = msgspec.structs.replace(
-                    layout,
-                    data_type=decode.data_type,
-                    fill_value=decode.fill_value,
-                    codecs=(*decode.codecs, *layout.codecs),
-                )
+                layout = with_decodes(layout, decode.codecs, decode.data_type, decode.fill_value)
             text = msgspec.json.encode(layout)
             number = layouts.setdefault(text, len(layouts))
             if number == len(kept):

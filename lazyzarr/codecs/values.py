@@ -20,7 +20,7 @@ from lazyzarr.codecs.stages import Array, ArrayStage, Cells, Configuration, inva
 from lazyzarr.errors import CastError, ChunkDecodeError, ViewSchemaError
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import DataType, from_json, from_numpy, msgspec_form, to_numpy
-from lazyzarr.ir.layout import NamedConfig
+from lazyzarr.ir.layout import Json, NamedConfig
 
 PACKING = ("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned")
 """The attributes that `cf_unpack` reads and takes away."""
@@ -52,6 +52,17 @@ def decode_values(array: Array, codecs: Sequence[NamedConfig], data_type: DataTy
     for stage in reversed(stages):
         out = stage.decode(out)
     return out
+
+
+def decoded_value(value: Json, stored: DataType, codecs: Sequence[NamedConfig], data_type: DataType) -> Json:
+    """What one cell decodes to, both in the JSON form of Zarr v3. Raises as `decode_values`.
+
+    Examples
+    --------
+    >>> decoded_value(-1, "int8", [NamedConfig("cast_value", {"data_type": "int8"})], "float32")
+    -1.0
+    """
+    return fill.to_json(decode_values(fill.full((1,), value, stored), codecs, data_type)[0], data_type)
 
 
 def value_stages(codecs: Sequence[NamedConfig], data_type: DataType, shape: tuple[int, ...] = ()) -> list[ArrayStage]:

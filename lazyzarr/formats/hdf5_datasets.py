@@ -36,9 +36,9 @@ from lazyzarr.formats.hdf5_variable import describe
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Layout, StoredArray
+from lazyzarr.ir.layout import VALUE_WISE, Layout, StoredArray
 from lazyzarr.ir.row_values import columns_of
-from lazyzarr.lower.lifting import VALUE_WISE, stored_type
+from lazyzarr.lower.lifting import stored_type
 
 _RANGE = 1
 

@@ -33,11 +33,11 @@ from lazyzarr.formats.local_output import local_target, write_file
 from lazyzarr.formats.report import ExportReport
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import to_numpy
-from lazyzarr.ir.layout import NamedConfig, StoredArray
+from lazyzarr.ir.layout import VALUE_WISE, NamedConfig, StoredArray
 from lazyzarr.lower.aligned import stored_value
 from lazyzarr.lower.chunk_facts import bits
 from lazyzarr.lower.fragments import Fragments
-from lazyzarr.lower.lifting import VALUE_WISE, stored_type
+from lazyzarr.lower.lifting import stored_type
 from lazyzarr.lower.lowering import Lowered, lower
 from lazyzarr.lower.naming import NUMBERED, Naming, Test, decoding, filling, listed_nodes, storing
 

@@ -21,9 +21,9 @@ from lazyzarr.errors import ViewLimitError
 from lazyzarr.ir import fill
 from lazyzarr.ir.array_metadata import array_metadata
 from lazyzarr.ir.data_type import DataType, msgspec_form, to_numpy
-from lazyzarr.ir.layout import Layout, NamedConfig, StoredArray
+from lazyzarr.ir.layout import VALUE_WISE, Layout, NamedConfig, StoredArray
 from lazyzarr.ir.tables import Table
-from lazyzarr.lower.lifting import VALUE_WISE, stored_type
+from lazyzarr.lower.lifting import stored_type
 
 Json = Any
 DTYPES = (

@@ -7,6 +7,7 @@ things, and reading one costs nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ class NamedConfig(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields
 
 
 DEFAULT_KEYS = NamedConfig("default", {"separator": "/"})
+VALUE_WISE = frozenset(("cast_value", "scale_offset", "lazyzarr.unpack"))
+"""Codecs that work cell by cell; the only ones of a decode node."""
 
 
 class Layout(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -54,6 +57,20 @@ class Layout(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
 
     def __hash__(self) -> int:
         return hash(text_of(self))
+
+
+def with_decodes(
+    layout: Layout, codecs: Sequence[NamedConfig], data_type: str | NamedConfig, fill_value: Json
+) -> Layout:
+    """A layout with value-wise codecs in front of its own: of cells as they are after these, and so is the fill value.
+
+    Examples
+    --------
+    >>> layout = Layout("int8", 0, (2,), (NamedConfig("bytes"),))
+    >>> [codec.name for codec in with_decodes(layout, [NamedConfig("cast_value")], "int16", 0).codecs]
+    ['cast_value', 'bytes']
+    """
+    return msgspec.structs.replace(layout, data_type=data_type, fill_value=fill_value, codecs=(*codecs, *layout.codecs))
 
 
 def text_of(value: Struct) -> bytes:

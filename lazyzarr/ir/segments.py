@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from lazyzarr.ir.graph import Graph, GraphBuilder
-from lazyzarr.ir.layout import Json, Layout, StoredArray, text_of
+from lazyzarr.ir.layout import Json, Layout, StoredArray, text_of, with_decodes
 from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Fill, Source, Tiles, inputs_of
 from lazyzarr.ir.row_values import folded, row_layouts
 from lazyzarr.ir.schema import infer
@@ -198,12 +198,7 @@ def _leaf(graph: Graph, position: int, axis: int) -> tuple[StoredArray, Layout, 
     array = graph.arrays[node.array]
     layout = graph.layouts[array.layout]
     if decode is not None:
-        layout = msgspec.structs.replace(
-            layout,
-            data_type=decode.data_type,
-            fill_value=decode.fill_value,
-            codecs=(*decode.codecs, *layout.codecs),
-        )
+        layout = with_decodes(layout, decode.codecs, decode.data_type, decode.fill_value)
     return array, layout, new_axis
 
 

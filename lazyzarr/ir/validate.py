@@ -24,7 +24,7 @@ from lazyzarr.ir import extensions, fill
 from lazyzarr.ir.boxes import all_rows, constant_problem, row_problems
 from lazyzarr.ir.data_type import from_json, to_numpy
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Layout, NamedConfig
+from lazyzarr.ir.layout import VALUE_WISE, Layout, NamedConfig
 from lazyzarr.ir.nodes import (
     Boxes,
     Decode,
@@ -54,8 +54,6 @@ CHUNK_KEYS = ("default", "v2")
 """Chunk key encodings that are known."""
 METADATA_KEYS = ("zarr.json", ".zarray")
 """Keys of the metadata document of a Zarr array."""
-VALUE_CODECS = ("lazyzarr.unpack", "cast_value", "scale_offset")
-"""Codecs that work cell by cell; the only ones of a decode node."""
 
 
 def validate(graph: Graph, weigh: Callable[[tuple[Schema, ...]], None] | None = None) -> tuple[Schema, ...]:
@@ -269,7 +267,7 @@ def _nodes(graph: Graph) -> Iterator[Problem]:
         if not node.codecs:
             yield Problem("codec-invalid", where, "a decode has at least one codec; this one has none")
         for codec in node.codecs:
-            if codec.name not in VALUE_CODECS:
+            if codec.name not in VALUE_WISE:
                 text = f"codec {codec.name[:64]!r} is not value-wise; a decode has no other"
                 yield Problem("codec-invalid", where, text)
 
@@ -323,7 +321,7 @@ def _recoded_values(graph: Graph, node: Recode, input: Schema, where: str) -> It
     if not isinstance(below, Source) or graph.arrays[below.array].values is None:
         return
     layout = graph.layouts[node.layout]
-    decodes = [codec for codec in layout.codecs if codec.name in VALUE_CODECS]
+    decodes = [codec for codec in layout.codecs if codec.name in VALUE_WISE]
     if decodes:
         yield from _decoded_type(decodes[-1], input, where)
     elif to_numpy(layout.data_type) != to_numpy(input.data_type):

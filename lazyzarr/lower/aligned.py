@@ -24,8 +24,8 @@ from lazyzarr.errors import LazyZarrError, NotFlat, ShapeError
 from lazyzarr.ir import fill
 from lazyzarr.ir.chunk_keys import chunk_key, chunk_keys
 from lazyzarr.ir.data_type import DataType, from_numpy, msgspec_form
-from lazyzarr.ir.layout import Json, Layout, NamedConfig, Stamp
-from lazyzarr.lower.lifting import VALUE_WISE, stored_type
+from lazyzarr.ir.layout import VALUE_WISE, Json, Layout, NamedConfig, Stamp
+from lazyzarr.lower.lifting import stored_type
 
 MISSING, OBJECT, RANGE, INLINE = range(4)
 """States of a chunk."""

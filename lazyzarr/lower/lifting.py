@@ -20,11 +20,10 @@ import msgspec
 from msgspec import Struct
 
 from lazyzarr.codecs.chain import codec_from_json
+from lazyzarr.codecs.registry import SHARDING
 from lazyzarr.ir.data_type import from_json, to_numpy
-from lazyzarr.ir.layout import Json, Layout, NamedConfig
+from lazyzarr.ir.layout import VALUE_WISE, Json, Layout, NamedConfig
 
-VALUE_WISE = frozenset(("cast_value", "scale_offset", "lazyzarr.unpack"))
-SHARDING = "sharding_indexed"
 _SERIAL = frozenset(("bytes", "vlen-utf8", "vlen-bytes"))
 _FLAT = frozenset(
     f"numcodecs.{name}" for name in ("delta", "fixedscaleoffset", "quantize", "astype", "bitround", "packbits")

@@ -17,12 +17,11 @@ import numpy as np
 
 from lazyzarr.algebra.boxes import visible
 from lazyzarr.algebra.span import Span
-from lazyzarr.codecs.values import decode_values
+from lazyzarr.codecs.values import decoded_value
 from lazyzarr.errors import ViewLimitError
-from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import DataType
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Json, Layout
+from lazyzarr.ir.layout import Json, Layout, with_decodes
 from lazyzarr.ir.nodes import (
     Boxes,
     Broadcast,
@@ -233,19 +232,15 @@ class _Lowering:
         to = np.full(len(self.layouts) + 1, -1, np.int32)
         for old in used.tolist():
             layout = self.layouts[old]
-            value = self._decoded(layout.fill_value, stored, node)
+            value = decoded_value(layout.fill_value, stored, node.codecs, node.data_type)
             to[old] = len(self.layouts)
-            self.layouts.append(
-                msgspec.structs.replace(
-                    layout, data_type=node.data_type, fill_value=value, codecs=(*node.codecs, *layout.codecs)
-                )
-            )
+            self.layouts.append(with_decodes(layout, node.codecs, node.data_type, value))
         placed = replace(placed, layout=to[placed.layout])
-        return self._with_constants(placed, lambda c: Constant(node.data_type, self._decoded(c.value, stored, node)))
 
-    def _decoded(self, value: Json, stored: DataType, node: Decode) -> Json:
-        cell = decode_values(fill.full((1,), value, stored), node.codecs, node.data_type)
-        return fill.to_json(cell[0], node.data_type)
+        def decoded(constant: Constant) -> Constant:
+            return Constant(node.data_type, decoded_value(constant.value, stored, node.codecs, node.data_type))
+
+        return self._with_constants(placed, decoded)
 
     def _with_constants(self, placed: Placements, change: Callable[[Constant], Constant]) -> Placements:
         used = np.unique(placed.source[placed.source < 0])

@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 
 from lazyzarr.errors import ViewLimitError
-from lazyzarr.ir.layout import Json, NamedConfig
+from lazyzarr.ir.layout import VALUE_WISE, Json, NamedConfig
 from lazyzarr.lower.aligned import MISSING, AlignedManifest
 from lazyzarr.lower.chunk_facts import Facts, References
 from lazyzarr.lower.fragments import MAX_CHUNKS
 from lazyzarr.lower.grids import repeated_cells
-from lazyzarr.lower.lifting import VALUE_WISE, stored_type
+from lazyzarr.lower.lifting import stored_type
 from lazyzarr.lower.lowering import Lowered
 from lazyzarr.lower.placements import ranges
 

@@ -14,9 +14,8 @@ from functools import lru_cache
 
 import msgspec
 
-from lazyzarr.codecs.values import decode_values
+from lazyzarr.codecs.values import decoded_value
 from lazyzarr.errors import ChunkDecodeError
-from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import DataType
 from lazyzarr.ir.layout import Json, NamedConfig
 from lazyzarr.ir.nodes import (
@@ -105,10 +104,9 @@ def _decoded(value: Json, stored: DataType, node: Decode) -> Json | None:
 def _decoded_text(text: bytes, stored: DataType, codecs: tuple[NamedConfig, ...], data_type: DataType) -> Json | None:
     """A constant in the decoded type; None where it has no value there."""
     try:
-        cell = decode_values(fill.full((1,), msgspec.json.decode(text), stored), codecs, data_type)
+        return decoded_value(msgspec.json.decode(text), stored, codecs, data_type)
     except ChunkDecodeError:
         return None
-    return fill.to_json(cell[0], data_type)
 
 
 RULES = (decode_of_decode, decode_of_fill, decode_of_view, decode_of_join, decode_of_overlay)

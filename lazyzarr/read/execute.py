@@ -19,7 +19,7 @@ from lazyzarr.codecs.values import decode_values
 from lazyzarr.errors import ChunkDecodeError, LazyZarrError, ReadCancelled, SourceChanged, SourceMissing
 from lazyzarr.ir import fill
 from lazyzarr.ir.graph import Graph
-from lazyzarr.lower.lifting import VALUE_WISE
+from lazyzarr.ir.layout import VALUE_WISE
 from lazyzarr.lower.locate import INLINE, MISSING, OBJECT
 from lazyzarr.read.counts import ReadCounts
 from lazyzarr.read.failure import named, not_plain

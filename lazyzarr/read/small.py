@@ -15,18 +15,17 @@ from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from lazyzarr.access.session import Session
 from lazyzarr.access.stamps import Whole
 from lazyzarr.codecs.chain import Chain, compile_chain
-from lazyzarr.codecs.values import decode_values
+from lazyzarr.codecs.values import decoded_value
 from lazyzarr.errors import LazyZarrError, SourceChanged
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import to_numpy
 from lazyzarr.ir.graph import Graph
-from lazyzarr.ir.layout import Layout, Stamp, StoredArray
+from lazyzarr.ir.layout import Layout, Stamp, StoredArray, with_decodes
 from lazyzarr.ir.nodes import Broadcast, Concat, Decode, Fill, Index, Recode, Source, Stack, Tiles, Transpose
 from lazyzarr.ir.row_values import row_numbers, varies, with_numbers
 from lazyzarr.ir.schema import Schema, infer
@@ -275,11 +274,8 @@ class _Pull:
                 if isinstance(node, Recode):
                     layout = self.graph.layouts[node.layout]
                 elif isinstance(node, Decode):
-                    stored = fill.full((1,), layout.fill_value, layout.data_type)
-                    value = fill.to_json(decode_values(stored, node.codecs, node.data_type)[0], node.data_type)
-                    layout = msgspec.structs.replace(
-                        layout, data_type=node.data_type, fill_value=value, codecs=(*node.codecs, *layout.codecs)
-                    )
+                    value = decoded_value(layout.fill_value, layout.data_type, node.codecs, node.data_type)
+                    layout = with_decodes(layout, node.codecs, node.data_type, value)
             if len(kept) >= _TILES_KEPT:
                 kept.clear()  # another thread may do so at any time, too
             found = kept[key] = layout

@@ -97,7 +97,7 @@ def _recode_ignored(recode: Change) -> Change:
 
 
 def _constants_not_decoded(decoded: Change) -> Change:
-    return lambda self, value, stored, node: value
+    return lambda value, stored, codecs, data_type: value
 
 
 def _byte_range_off_by_one(ranges: Change) -> Change:
@@ -164,7 +164,7 @@ MISTAKES: dict[str, tuple[object, str, Callable[[Change], Change]]] = {
     "the last layer is the first": (lowering, "visible", _layers_the_other_way_round),
     "an overlay has no background": (lowering, "_over", _background_forgotten),
     "recode changes nothing": (lowering._Lowering, "_recode", _recode_ignored),
-    "constants are not decoded": (lowering._Lowering, "_decoded", _constants_not_decoded),
+    "constants are not decoded": (lowering, "decoded_value", _constants_not_decoded),
     "a byte range begins one byte late": (locate._Located, "_ranges", _byte_range_off_by_one),
     "every chunk has the first chain": (locate._Located, "_variant", _variants_ignored),
     "windows begin with their chunk": (place.Placer, "_window", _window_from_the_start),
