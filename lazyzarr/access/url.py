@@ -48,8 +48,9 @@ _BUCKETS = frozenset({"s3", "gs", "az", "store"})
 _ALIAS = {"gcs": "gs"}
 # A path of plain names needs no decoding; no name in it is "." or "..".
 _PLAIN_KEY = re.compile(r"(?!\.\.?(?:/|\Z))[A-Za-z0-9_\-.]+(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9_\-.]+)*")
-_PLAIN_FILE = re.compile(r"file://((?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9_\-.~+=,@:]+)+)")
-# Lines of the same, but for names that begin with a dot; what matched is not taken back, which nothing here needs.
+# What matched is not taken back, which nothing here needs.
+_PLAIN_FILE = re.compile(r"file://((?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9_\-.~+=,@:]++)++)")
+# Lines of the same, but for names that begin with a dot.
 _PLAIN_FILES = re.compile(r"(?:file://(?:/[A-Za-z0-9_\-~+=,@:][A-Za-z0-9_\-.~+=,@:]*+)++\n)*+")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from lazyzarr.access import url as urls
 from lazyzarr.errors import SaveUnsupported, ViewSchemaError
 
-_PLAIN = re.compile(r"((?:\.\./)*)((?:(?!\.\.?(?:/|\Z))[A-Za-z0-9_\-.~+=,]+(?:/|\Z))+)")
+_PLAIN = re.compile(r"((?:\.\./)*+)((?:(?!\.\.?(?:/|\Z))[A-Za-z0-9_\-.~+=,]++(?:/|\Z))++)")
 """A relative reference that needs no decoding: steps up, then plain names."""
 _NOT_STORED = ("store", "memory")
 
