@@ -1,7 +1,7 @@
 """Local files, each opened for one call and checked by its descriptor.
 
 Owns reading, listing and stamping of ``file`` locations. An open, a check of the descriptor and a read cost about
-6 us, so no descriptor outlives a call: nothing to run out of, to leak into a fork, or to confuse with a file that
+6 us, so no descriptor outlives a call but those of `held_files`: nothing to run out of, or to confuse with a file that
 took its number.
 
 Refuses everything but regular files (without waiting for the other end of a FIFO), and for a document's locations
@@ -248,6 +248,11 @@ class LocalFiles:
         except OSError:
             return False  # `verify` opens it and says what is wrong
         return info.st_mtime_ns == accepted.mtime_ns and info.st_size == accepted.size and info.st_ino == accepted.inode
+
+    def opened(self, url: str, grant: Grant | None) -> tuple[int, int]:
+        """A descriptor of the file, which the caller closes, and its size [bytes]."""
+        file = self._open(url, grant)
+        return file.fd, file.info.st_size
 
     def list_dir(self, url: str, grant: Grant | None) -> tuple[str, ...]:
         """The names in a directory, sorted; directories are not marked."""

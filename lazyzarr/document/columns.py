@@ -11,12 +11,13 @@ import operator
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Buffer, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from lazyzarr.access.held_files import HeldFile
 from lazyzarr.access.session import Session
 from lazyzarr.access.url import child
 from lazyzarr.codecs.chain import compile_chain
@@ -115,7 +116,8 @@ class LazyColumn:
     """
 
     __slots__ = (
-        *("_cache", "_chain", "_front", "_grant", "_last", "_layout", "_session", "_shard", "_size", "_tail", "_url"),
+        *("_cache", "_chain", "_files", "_front", "_grant", "_last", "_layout"),
+        *("_session", "_shard", "_size", "_tail", "_url"),
         *("bounds", "dtype", "shape"),
     )
 
@@ -140,6 +142,8 @@ class LazyColumn:
         """How many chunks, as they are read and numbered here, are in one stored object."""
         self._size = (layout.chunk_shape[0] if layout.chunk_shape else 1) // self._shard
         """Rows of one."""
+        self._files: dict[int, weakref.ref[HeldFile]] = {}
+        """Shards that are open."""
         self._front, self._tail = child(url, "c"), "/0" * (len(shape) - 1)
         self._last: tuple[int, weakref.ref[Array]] | None = None
         """The chunk used last, found without a look at the cache as long as that holds it."""
@@ -278,7 +282,7 @@ class LazyColumn:
                 f"the chunk of the rows from {number * self._size} on is not in its shard {url}; a table is whole; "
                 "save the view again",
             )
-        data = memoryview(self._session.read(url, grant=self._grant, offset=first, length=stop - first))
+        data = memoryview(self._read(shard, url, first, stop - first))
         return [
             sharding.chain.decode(data[at - first : at - first + length])[: self.shape[0] - number * self._size]
             for number, (at, length) in zip(numbers, ranges, strict=True)
@@ -293,11 +297,22 @@ class LazyColumn:
             assert sharding is not None
             nbytes = None if sharding.index_first else self._session.stat(url, grant=self._grant).size or 0
             at, length = (0, sharding.index_nbytes) if nbytes is None else sharding.index_range(nbytes)
-            index = memoryview(self._session.read(url, grant=self._grant, offset=at, length=length))
+            index = memoryview(self._read(shard, url, at, length))
             pairs = np.stack(sharding.parse_index(index, nbytes), axis=-1).reshape(-1, 2)
             found = np.where(pairs == MISSING, -1, pairs.astype(np.int64))
             self._cache.put(key, found)
         return found
+
+    def _read(self, shard: int, url: str, offset: int, length: int) -> Buffer:
+        """A part of a shard."""
+        known = self._files.get(shard)
+        file = None if known is None else known()
+        if file is None:
+            file = HeldFile.open(self._session, url, self._grant)
+            if file is None:
+                return self._session.read(url, grant=self._grant, offset=offset, length=length)
+            self._files[shard] = weakref.ref(file)
+        return file.read(offset, length)
 
     def _object(self, number: int) -> str:
         """Location of a stored chunk."""

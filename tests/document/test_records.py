@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lazyzarr as lz
+from lazyzarr.access import held_files
 from lazyzarr.document.records import RECORD, SHARD_ROWS, Records, with_records
 from lazyzarr.errors import ViewSchemaError
 from lazyzarr.ir.graph import Graph
@@ -24,6 +25,7 @@ from lazyzarr.ir.nodes import Tiles
 from lazyzarr.ir.tables import Table
 from lazyzarr.ir.tiles import tile_array, tile_arrays, tile_columns
 from lazyzarr.view import View
+from tests.economics.watching import watched
 
 LITTLE = NamedConfig("bytes", {"endian": "little"})
 NUMBERS = st.none() | st.integers(0, 2**62)
@@ -106,6 +108,32 @@ def test_one_cell_reads_the_index_of_a_shard_and_one_chunk(saved: Path) -> None:
     view[599].read()
     assert counts.requests - before <= 3  # a chunk of records, the metadata of the array, its chunk
     assert len(record.shape) == 2
+
+
+def test_a_shard_is_opened_once_for_its_index_and_all_its_chunks(saved: Path) -> None:
+    view = lz.open(saved)
+    with watched(record_of(saved)) as touched:
+        values = [int(view[k].read()) for k in (0, 599, 255, 300)]
+    assert values == [5, 5, 5, 3]
+    assert touched == [f"open {record_of(saved) / 'c' / '0'}"]
+    counts = view.reader.session.counts
+    assert counts.requests == 1 + 4 + 4  # the document; index and three chunks of records; four chunks
+
+
+def test_files_that_were_closed_are_opened_again(saved: Path) -> None:
+    view = lz.open(saved)
+    assert int(view[0].read()) == 5
+    held_files._kept.clear()
+    assert int(view[300].read()) == 3
+    view = lz.open(saved)
+    assert int(view[0].read()) == 5
+    shutil.rmtree(saved)
+    assert int(view[300].read()) == 3
+    assert pickle.loads(pickle.dumps(view)).shape == (600,)
+    held_files._kept.clear()
+    fresh = pickle.loads(pickle.dumps(view))
+    with pytest.raises(lz.SourceMissing):
+        fresh[300].read()
 
 
 def test_the_child_array_is_one_that_zarr_reads(saved: Path) -> None:

@@ -59,24 +59,28 @@ def _gaps_in_shards() -> Bad:
     return bad
 
 
-def _column_in_shards(name: str, *codecs: Any) -> Bad:
-    """A table of tiles in a folder, whose `origin` has these codecs."""
-    width = {
-        "origin": ("int64", 2),
-        "shape": ("int64", 2),
-        "layout": ("int32", 0),
-        "url": ("uint8", 0),
-        "url_end": ("int64", 0),
-    }
+def _stored_tiles(name: str, where: str = "", **changed: Any) -> Bad:
+    """A table of tiles in a folder, of which some columns are others; ``where`` is the column that is refused."""
+    width = {"origin": 2, "shape": 2, "layout": 0, "url": 0, "url_end": 0}
+    types = {"layout": "int32", "url": "uint8"}
     columns = {
-        key: {"data_type": kind, "shape": [4, *[n] * bool(n)], "chunk_shape": [4, *[n] * bool(n)], "codecs": [LITTLE]}
-        for key, (kind, n) in width.items()
+        key: {
+            "data_type": types.get(key, "int64"),
+            "shape": [4, *[n] * bool(n)],
+            "chunk_shape": [4, *[n] * bool(n)],
+            "codecs": [LITTLE],
+        }
+        for key, n in width.items()
     }
-    columns["origin"]["codecs"] = list(codecs)
+    columns |= {key: columns.get(key, columns["url_end"]) | new for key, new in changed.items()}
     node = {"op": "tiles", "table": "t", "shape": [4, 6], "data_type": "int16", "fill_value": 0, "layouts": [0]}
     tables = {"t": {"folder": "t0", "columns": columns}}
     document = with_graph([node], (4, 6), requires=("tiles",), arrays=[], tables=tables)
-    return _schema(name, document, "table-invalid", f"{TABLES}.t.columns.origin")
+    return _schema(name, document, "table-invalid", f"{TABLES}.t{where}")
+
+
+def _column_in_shards(name: str, *codecs: Any) -> Bad:
+    return _stored_tiles(name, ".columns.origin", origin={"codecs": list(codecs)})
 
 
 def _of_another() -> Any:
@@ -177,6 +181,7 @@ CASES = (
     _gaps("gaps-beside-offset", "table-invalid", f"{TABLES}.r", gap="int64", length="uint64", offset="uint64"),
     _gaps("gaps-in-the-document", "table-invalid", f"{TABLES}.r", folder=False, gap="int64", length="uint64"),
     _gaps_in_shards(),
+    _stored_tiles("table-ends-of-no-text", etag_end={}),
     _column_in_shards("table-shards-in-a-compressor", _shards(2, 2), {"name": "gzip", "configuration": {"level": 1}}),
     _column_in_shards("table-shards-in-shards", _shards(2, 2, _shards(1, 2))),
     _column_in_shards("table-shards-of-both-axes", _shards(2, 1)),

@@ -148,6 +148,7 @@ export function makeTable(wire, kind, { limits, base, get, resolve, where }) {
       if (endToEnd && !(`${name}_end` in columns)) bad(`${name}_end is missing`);
     } else if (name.endsWith("_end")) {
       if (column.type.id !== "int64") bad(`${name} has another type`, place);
+      if (!(name.slice(0, -"_end".length) in columns)) bad(`${name} is there, and its text is missing`);
     } else if (type !== null && column.type.id !== type) {
       bad(`${name} has the type ${column.type.id} instead of ${type}`, place);
     }
