@@ -37,6 +37,7 @@ from lazyzarr.read.presence import assert_there, metadata_url
 from lazyzarr.read.whereabouts import at_origin, place_of
 from lazyzarr.read.windows import Axis, Box, Piece, Window, cells_of, clipped, inside, last, reach, windows_of
 
+# Tuples are made of lists here: for two or three cells a generator takes twice the time.
 MOST_CHUNKS = 8
 MOST_BRANCHES = 4
 _TILES_KEPT = 256
