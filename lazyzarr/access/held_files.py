@@ -18,7 +18,8 @@ from lazyzarr.access.local import LocalFiles
 from lazyzarr.access.local_errors import beyond, failure
 from lazyzarr.access.session import Session
 
-MOST = 64
+MOST = min(64, max(os.sysconf("SC_OPEN_MAX") // 8, 1))
+"""An eighth of the files that a process may have open when it starts, and no more than 64."""
 _kept: deque[HeldFile] = deque(maxlen=MOST)
 """What keeps them open; others have weak references."""
 
