@@ -32,11 +32,10 @@ from lazyzarr.codecs.stages import (
 from lazyzarr.errors import ChunkDecodeError, SaveUnsupported, UnsupportedFeature, ViewSchemaError
 from lazyzarr.ir import fill
 from lazyzarr.ir.data_type import to_numpy
+from lazyzarr.ir.identity import by_identity
 from lazyzarr.ir.layout import Layout, NamedConfig
 
 MAX_NESTED_SHARDS = 4
-_KEPT = 4096
-_by_identity: dict[int, tuple[Layout, Chain]] = {}
 
 
 class Chain:
@@ -279,20 +278,15 @@ def compile_chain(layout: Layout) -> Chain:
     array([[1, 2],
            [3, 4]], dtype=int16)
     """
-    # hashing a layout encodes it; the object itself is known by its address, which it keeps while it is kept here
-    known = _by_identity.get(id(layout))
-    if known is not None and known[0] is layout:
-        return known[1]
-    chain = _compile_cached(layout)
-    if len(_by_identity) >= _KEPT:
-        _by_identity.clear()
-    _by_identity[id(layout)] = (layout, chain)
-    return chain
+    return _compiled(layout)
 
 
 @lru_cache(maxsize=1024)
 def _compile_cached(layout: Layout) -> Chain:
     return _compile(layout, 0)
+
+
+_compiled = by_identity(_compile_cached)  # hashing a layout encodes it
 
 
 def _compile(layout: Layout, depth: int) -> Chain:

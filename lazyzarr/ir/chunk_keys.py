@@ -10,12 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from lazyzarr.errors import UnsupportedFeature
+from lazyzarr.ir.identity import by_identity
 from lazyzarr.ir.layout import NamedConfig
 
 _SEPARATOR = {"default": "/", "v2": "."}
-_KEPT = 256
-_by_identity: dict[int, tuple[NamedConfig, str, str]] = {}
-"""What chunk keys are made of, by the address of the encoding, which it keeps while it is kept here."""
 
 
 def separator(encoding: NamedConfig) -> str:
@@ -76,17 +74,13 @@ def chunk_key(encoding: NamedConfig, coords: Sequence[int], above: str = "") -> 
     >>> chunk_key(NamedConfig("default"), (0, 12), "a.zarr/")
     'a.zarr/c/0/12'
     """
-    known = _by_identity.get(id(encoding))
-    if known is None or known[0] is not encoding:
-        if len(_by_identity) >= _KEPT:
-            _by_identity.clear()  # another thread may do so at any time, too
-        known = _by_identity[id(encoding)] = (encoding, *_front(encoding))
-    _, front, mark = known
+    front, mark = _front(encoding)
     if not len(coords):
         return above + (front[:1] or "0")
     return above + front + mark.join(map(str, coords))
 
 
+@by_identity
 def _front(encoding: NamedConfig) -> tuple[str, str]:
     """What coordinates stand behind, and what is between them."""
     mark = separator(encoding)

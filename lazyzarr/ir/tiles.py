@@ -110,13 +110,10 @@ def tile_array(graph: Graph, node: Tiles, row: int, *, digest: bool = True) -> S
 
 def tile_stamp(table: Table, row: int, *, digest: bool = True) -> Stamp | None:
     """The stamp of one row."""
-    columns, held = table.columns, table.record(row)
+    columns = table.columns
     found: dict[str, Any] = {}
     for field in _STAMP_NUMBERS:
-        value = held.get(field)
-        if value is None and field in columns:
-            value = table.number(field, row)
-        if value is not None and value != NONE:
+        if field in columns and (value := table.number(field, row)) != NONE:
             found[field] = value
     for field in _STAMP_TEXTS if digest else _STAMP_TEXTS[:1]:
         if field in columns and (text := table.text(field, row)):

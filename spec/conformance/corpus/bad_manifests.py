@@ -59,24 +59,29 @@ def _gaps_in_shards() -> Bad:
     return bad
 
 
-def _stored_tiles(name: str, where: str = "", **changed: Any) -> Bad:
-    """A table of tiles in a folder, of which some columns are others; ``where`` is the column that is refused."""
-    width = {"origin": 2, "shape": 2, "layout": 0, "url": 0, "url_end": 0}
-    types = {"layout": "int32", "url": "uint8"}
-    columns = {
-        key: {
-            "data_type": types.get(key, "int64"),
-            "shape": [4, *[n] * bool(n)],
-            "chunk_shape": [4, *[n] * bool(n)],
-            "codecs": [LITTLE],
-        }
-        for key, n in width.items()
-    }
-    columns |= {key: columns.get(key, columns["url_end"]) | new for key, new in changed.items()}
+def _stored(kind: Any, *width: int) -> dict[str, Any]:
+    """A column of four rows in a folder."""
+    return {"data_type": kind, "shape": [4, *width], "chunk_shape": [4, *width], "codecs": [LITTLE]}
+
+
+def _tiles(columns: dict[str, Any], listed: tuple[str, ...]) -> Any:
+    """A view of tiles whose table has these columns in a folder."""
     node = {"op": "tiles", "table": "t", "shape": [4, 6], "data_type": "int16", "fill_value": 0, "layouts": [0]}
     tables = {"t": {"folder": "t0", "columns": columns}}
-    document = with_graph([node], (4, 6), requires=("tiles",), arrays=[], tables=tables)
-    return _schema(name, document, "table-invalid", f"{TABLES}.t{where}")
+    return with_graph([node], (4, 6), requires=listed, arrays=[], tables=tables)
+
+
+def _stored_tiles(name: str, where: str = "", **changed: Any) -> Bad:
+    """A table of tiles in a folder, of which some columns are others; ``where`` is the column that is refused."""
+    columns = {
+        "origin": _stored("int64", 2),
+        "shape": _stored("int64", 2),
+        "layout": _stored("int32"),
+        "url": _stored("uint8"),
+        "url_end": _stored("int64"),
+    }
+    columns |= {key: columns.get(key, _stored("int64")) | new for key, new in changed.items()}
+    return _schema(name, _tiles(columns, ("tiles",)), "table-invalid", f"{TABLES}.t{where}")
 
 
 def _column_in_shards(name: str, *codecs: Any) -> Bad:
@@ -107,9 +112,7 @@ def _gaps(
 ) -> Bad:
     """A table of references that is a folder with columns of these types."""
     columns = {
-        column: {"data_type": kind, "shape": [4], "chunk_shape": [4], "codecs": [LITTLE]}
-        if folder
-        else {"data_type": kind, "shape": [4], "data": [0] * 4}
+        column: _stored(kind) if folder else {"data_type": kind, "shape": [4], "data": [0] * 4}
         for column, kind in types.items()
     }
     array = {"layout": 0, "shape": [4, 6], "location": "../a.bin", "refs": "r"}
@@ -133,14 +136,8 @@ def _records(name: str, reason: str, *, where: str = "", listed: bool = True, mo
     held = {key: kind for key, kind in {**FIELDS, **fields}.items() if kind is not None}
     kind = {"name": "struct", "configuration": {"fields": [{"name": k, "data_type": v} for k, v in held.items()]}}
     types = {"record": kind, **(more or {})}
-    columns = {
-        key: {"data_type": kind, "shape": [4], "chunk_shape": [4], "codecs": [LITTLE]} for key, kind in types.items()
-    }
-    node = {"op": "tiles", "table": "t", "shape": [4, 6], "data_type": "int16", "fill_value": 0, "layouts": [0]}
-    tables = {"t": {"folder": "t0", "columns": columns}}
-    document = with_graph(
-        [node], (4, 6), requires=("records", "tiles") if listed else ("tiles",), arrays=[], tables=tables
-    )
+    columns = {key: _stored(kind) for key, kind in types.items()}
+    document = _tiles(columns, ("records", "tiles") if listed else ("tiles",))
     return _schema(name, document, reason, where or f"{TABLES}.t.columns.record")
 
 
